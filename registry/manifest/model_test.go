@@ -68,13 +68,14 @@ func (m *model) build(t testing.TB, parent chunker.Digest, annotations map[strin
 func llama(t testing.TB, shards int, changed func(layer int) bool) *manifest.Manifest {
 	const layers, hidden, ffn, kv, vocab = 80, 8192, 28672, 1024, 32000
 	m := newModel()
-	per := (layers + shards - 1) / shards
+	open := -1
 	for layer := range layers {
-		if layer%per == 0 {
-			if layer > 0 {
+		if shard := layer * shards / layers; shard != open {
+			if open >= 0 {
 				m.close()
 			}
-			m.header(fmt.Sprintf("model-%05d-of-%05d.safetensors", layer/per+1, shards))
+			open = shard
+			m.header(fmt.Sprintf("model-%05d-of-%05d.safetensors", shard+1, shards))
 		}
 		seed := uint64(layer+1) << 40
 		if changed != nil && changed(layer) {
