@@ -25,11 +25,12 @@ type model struct {
 
 func newModel() *model { return &model{builder: manifest.NewBuilder()} }
 
-// header starts a file with a header chunk.
+// header starts a file with a header chunk of its own.
 func (m *model) header(path string) {
 	m.file = manifest.File{Path: path, Format: "safetensors"}
 	m.refs = nil
-	m.bytes(uint64(len(path))<<32, 4096)
+	own := chunker.Sum([]byte(path))
+	m.bytes(binary.LittleEndian.Uint64(own[:]), 4096)
 }
 
 // bytes appends n bytes with the content seed, on the 2 MiB grid.
