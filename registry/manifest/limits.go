@@ -3,7 +3,7 @@ package manifest
 // Limits of version 1 of the document. They are part of the format: a document
 // beyond them is invalid, whoever wrote it.
 const (
-	// MaxSize bounds a document in bytes. It is 20 times the document of a 140 GB
+	// MaxSize bounds a document in bytes. It is 25 times the document of a 140 GB
 	// model, and what a server can afford to hold for an unknown client.
 	MaxSize = 64 << 20
 	// MaxChunk is the plain length in bytes of the longest chunk.
