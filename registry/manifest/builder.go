@@ -13,8 +13,8 @@ import (
 // Builder collects files that are finished in any order and builds the one
 // Manifest that describes them. It is safe for concurrent use.
 type Builder struct {
-	mu    sync.Mutex
-	files []source // mu protects the field
+	mu    sync.Mutex // protects files
+	files []source
 }
 
 // source is a file and the chunks it is made of, in order.

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,8 +12,8 @@ import (
 // check returns nil when m is valid and in canonical order. Errors say what is
 // wrong and where; callers add ErrInvalid.
 func (m *Manifest) check() error {
-	if len(m.Files) > MaxFiles {
-		return fmt.Errorf("%d files, at most %d allowed", len(m.Files), MaxFiles)
+	if err := m.checkTotals(); err != nil {
+		return err
 	}
 	if err := m.checkAnnotations(); err != nil {
 		return err
@@ -23,19 +24,35 @@ func (m *Manifest) check() error {
 	if err := m.checkChunks(); err != nil {
 		return err
 	}
-	if err := checkCollisions(m.Files); err != nil {
-		return err
+	return checkCollisions(m.Files)
+}
+
+// checkTotals judges what the whole document has of each thing, which bounds
+// the work of all other checks.
+func (m *Manifest) checkTotals() error {
+	var tensors, paths int
+	for i := range m.Files {
+		tensors += len(m.Files[i].Tensors)
+		paths += len(m.Files[i].Path)
 	}
-	if n := m.encodedLen(); n > MaxSize {
-		return fmt.Errorf("%d bytes encoded, at most %d allowed", n, MaxSize)
+	for _, total := range []struct {
+		what    string
+		n, most int
+	}{
+		{"files", len(m.Files), MaxFiles},
+		{"bytes of paths", paths, MaxPathBytes},
+		{"tensors", tensors, MaxTensors},
+		{"annotations", len(m.Annotations), MaxAnnotations},
+		{"bytes encoded", m.encodedLen(), MaxSize},
+	} {
+		if total.n > total.most {
+			return fmt.Errorf("%d %s, at most %d allowed", total.n, total.what, total.most)
+		}
 	}
 	return nil
 }
 
 func (m *Manifest) checkAnnotations() error {
-	if len(m.Annotations) > MaxAnnotations {
-		return fmt.Errorf("%d annotations, at most %d allowed", len(m.Annotations), MaxAnnotations)
-	}
 	total := 0
 	for i, a := range m.Annotations {
 		if err := checkText(a.Key, 1, MaxKey); err != nil {
@@ -79,7 +96,7 @@ func (m *Manifest) checkChunks() error {
 // checkFiles judges the files, and that they use every chunk, each for the
 // first time in the order of the table.
 func (m *Manifest) checkFiles() error {
-	var used, tensors int
+	var used int
 	var total uint64
 	var names []uint32
 	for i := range m.Files {
@@ -94,15 +111,11 @@ func (m *Manifest) checkFiles() error {
 		if names, err = checkTensors(f, names); err != nil {
 			return fmt.Errorf("file %.120q: %w", f.Path, err)
 		}
-		tensors += len(f.Tensors)
 		// No overflow: total stays below MaxPlain, and a file's size is that of chunks
 		// whose indexes take memory.
 		if total += f.Size; total > MaxPlain {
 			return fmt.Errorf("files of more than %d bytes together", uint64(MaxPlain))
 		}
-	}
-	if tensors > MaxTensors {
-		return fmt.Errorf("%d tensors, at most %d allowed", tensors, MaxTensors)
 	}
 	if used != len(m.Chunks) {
 		return fmt.Errorf("chunk %d: not used by any file", used)
@@ -196,7 +209,7 @@ func checkText(s string, least, most int) error {
 		return fmt.Errorf("%d bytes, want %d to %d", len(s), least, most)
 	}
 	if !utf8.ValidString(s) {
-		return fmt.Errorf("not valid UTF-8")
+		return errors.New("not valid UTF-8")
 	}
 	return nil
 }

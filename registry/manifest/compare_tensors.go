@@ -56,7 +56,10 @@ func spans(m *Manifest) []span {
 	var ends []uint64 // of the file's chunks, as offsets in the file
 	for i := range m.Files {
 		f := &m.Files[i]
-		ends = ends[:0]
+		if len(f.Tensors) == 0 {
+			continue
+		}
+		ends = slices.Grow(ends[:0], len(f.Chunks))
 		for offset, chunk := range m.Extents(f) {
 			ends = append(ends, offset+uint64(m.Chunks[chunk].Size))
 		}

@@ -29,13 +29,6 @@ func small() *manifest.Manifest {
 	}
 }
 
-// raw is what Encode would write of small had it not refused, found by
-// changing the bytes of the valid document.
-func raw(t *testing.T, change func(doc []byte) []byte) []byte {
-	t.Helper()
-	return change(encode(t, small()))
-}
-
 // TestRules breaks every rule that a Manifest in memory can break.
 func TestRules(t *testing.T) {
 	long := func(n int) string { return strings.Repeat("x", n) }
@@ -98,6 +91,13 @@ func TestRules(t *testing.T) {
 			}
 		}},
 		{"100001 files", func(m *manifest.Manifest) { m.Files = make([]manifest.File, manifest.MaxFiles+1) }},
+		{"bytes of paths, at most 8388608", func(m *manifest.Manifest) {
+			m.Chunks, m.Files = nil, nil
+			for i := range 2100 {
+				path := fmt.Sprintf("%04d/%s", i, strings.Repeat(long(99)+"/", 39)+long(94))
+				m.Files = append(m.Files, manifest.File{Path: path, Format: "opaque"})
+			}
+		}},
 		{"1048577 tensors", func(m *manifest.Manifest) {
 			m.Files[1].Tensors = nil
 			for i := range manifest.MaxTensors - 1 {
@@ -111,8 +111,10 @@ func TestRules(t *testing.T) {
 			m.Files[1].Chunks, m.Files[1].Size = []uint32{0}, manifest.MaxChunk
 		}},
 		{"bytes encoded, at most", func(m *manifest.Manifest) {
-			m.Chunks = []chunker.Ref{{Digest: digestOf(1), Size: 1}}
-			m.Files = []manifest.File{{Path: "a", Format: "opaque", Size: manifest.MaxSize / 4, Chunks: make([]uint32, manifest.MaxSize/4)}}
+			shape := make([]uint64, manifest.MaxRank)
+			for i := range manifest.MaxSize / (8 * manifest.MaxRank) {
+				m.Files[1].Tensors = append(m.Files[1].Tensors, manifest.Tensor{Name: fmt.Sprintf("%07d", i), DType: "U8", Shape: shape})
+			}
 		}},
 	} {
 		m := small()
@@ -147,7 +149,7 @@ func TestParseRefuses(t *testing.T) {
 		{"1 bytes after the last file", manifest.ErrInvalid, func(doc []byte) []byte { return append(doc, 0) }},
 		{"bytes, at most 67108864", manifest.ErrInvalid, func([]byte) []byte { return make([]byte, manifest.MaxSize+1) }},
 	} {
-		m, err := manifest.Parse(raw(t, tc.change))
+		m, err := manifest.Parse(tc.change(encode(t, small())))
 		if m != nil || !errors.Is(err, tc.kind) || !strings.Contains(fmt.Sprint(err), tc.want) {
 			t.Errorf("Parse = %v, %v; want %v with %q", m, err, tc.kind, tc.want)
 		}

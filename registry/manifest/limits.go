@@ -21,6 +21,9 @@ const (
 	// the usual file systems do.
 	MaxPath    = 4096
 	MaxSegment = 255
+	// MaxPathBytes bounds all paths together: 80 bytes for each of MaxFiles. Case
+	// folding makes paths the dearest bytes of a document to check.
+	MaxPathBytes = 8 << 20
 	// MaxFormat bounds the word that names a file's format, in bytes.
 	MaxFormat = 32
 	// MaxTensorName and MaxTensorType bound a tensor's name and the container's

@@ -2,9 +2,13 @@ package manifest_test
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"math/rand/v2"
 	"reflect"
 	"runtime"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/ingot-ml/ingot/chunker"
@@ -113,6 +117,39 @@ func TestBuildIgnoresOrder(t *testing.T) {
 	}
 	if files[0].Tensors[0].Name != "y" {
 		t.Error("Build sorted the caller's tensors")
+	}
+}
+
+func TestBuildWhileAdding(t *testing.T) {
+	b := manifest.NewBuilder()
+	var wg sync.WaitGroup
+	for i := range 50 {
+		wg.Go(func() {
+			ref := chunker.Ref{Digest: digestOf(uint64(i % 7)), Size: 9}
+			b.Add(manifest.File{Path: fmt.Sprint(i), Format: "opaque", Size: 9}, []chunker.Ref{ref})
+			if _, err := b.Build(chunker.Digest{}, nil); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	m, err := b.Build(chunker.Digest{}, nil)
+	if err != nil || len(m.Files) != 50 || len(m.Chunks) != 7 {
+		t.Errorf("Build = %+v, %v; want 50 files of 7 chunks", m, err)
+	}
+}
+
+func TestBuildRefuses(t *testing.T) {
+	for want, refs := range map[string][]chunker.Ref{
+		"file \"a\": chunk 1: ": {{Digest: digestOf(1), Size: 2}, {Digest: digestOf(1), Size: 3}},
+		"file \"a\": size 5":    {{Digest: digestOf(1), Size: 2}},
+		"chunk 0: digest":       {{Size: 5}},
+	} {
+		b := manifest.NewBuilder()
+		b.Add(manifest.File{Path: "a", Format: "opaque", Size: 5}, refs)
+		if m, err := b.Build(chunker.Digest{}, nil); m != nil || !errors.Is(err, manifest.ErrInvalid) || !strings.Contains(err.Error(), want) {
+			t.Errorf("Build = %v, %v; want ErrInvalid with %q", m, err, want)
+		}
 	}
 }
 
