@@ -1,0 +1,58 @@
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: build demo test lint bench bench-peers fuzz tools clean help
+
+GO ?= go
+FUZZTIME ?= 2m
+CACHE := $(CURDIR)/.cache
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unversioned)
+GOLANGCI := v2.15.0
+WEIGHTS := $(CACHE)/weights/minilm-bf16
+PYTHON := $(CACHE)/venv/bin/python
+GOFILES = find . -name '*.go' -not -path './.cache/*'
+
+build: ## put the program at bin/ingot
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/ingot ./cmd/ingot
+
+demo: build tools ## push and pull a real model and its variants, and print what moved
+	bin/ingot demo --base $(WEIGHTS) $(foreach v,layer head vocab reshard finetune,--variant $(WEIGHTS)-$(v))
+
+test: tools ## check format, vet, and run every test under the race detector
+	@unformatted=$$($(GOFILES) -exec gofmt -l {} +); \
+	if [ -n "$$unformatted" ]; then echo "gofmt -w these files:" $$unformatted; exit 1; fi
+	$(GO) vet ./...
+	$(GO) test -race -timeout 15m -json ./... | $(GO) run ./integration/summary
+
+lint: $(CACHE)/bin/golangci-lint-$(GOLANGCI) ## run the linters; check that go.mod is tidy and generated files are current
+	$< run ./...
+	$(GO) mod tidy -diff
+	@state() { git status --porcelain; git diff; }; before=$$(state); $(GO) generate ./...; \
+	if [ "$$before" != "$$(state)" ]; then echo "go generate changed files: commit what it made"; exit 1; fi
+
+$(CACHE)/bin/golangci-lint-%:
+	GOBIN=$(CACHE)/bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$*
+	mv $(CACHE)/bin/golangci-lint $@
+
+bench: build tools ## run the benchmarks of the packages, then those of the whole program
+	$(GO) test -run '^$$' -bench . -benchmem -timeout 30m ./...
+	$(GO) run ./integration/bench
+
+bench-peers: build tools ## compare with other stores on the same work (long; builds and installs them)
+	$(GO) run ./integration/peers
+
+fuzz: ## run every fuzz target for FUZZTIME (2m) each
+	@grep -rHoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | sort | while IFS=: read -r file func; do \
+		echo "$${file%/*} $${func#func }"; \
+		$(GO) test -run '^$$' -fuzz "^$${func#func }$$" -fuzztime $(FUZZTIME) "$${file%/*}" </dev/null; \
+	done
+
+tools: ## install a C compiler and the Python environment, fetch the real weights
+	@integration/env/setup.sh
+	@$(PYTHON) integration/env/weights.py
+
+clean: ## remove what was built and fetched
+	rm -rf bin .cache
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 14

@@ -1,0 +1,81 @@
+package integration_test
+
+import (
+	"os"
+	"testing"
+)
+
+// allowed lists, for every package, the ingot packages it may import. A package
+// missing from this table fails the test: a new package is a decision about the
+// architecture, so it is made here first.
+var allowed = map[string][]string{
+	// Floor 0: what a chunk is.
+	"chunker":                       {},
+	"chunker/format":                {"chunker"},
+	"chunker/codec":                 {"chunker", "chunker/codec/internal/planes"},
+	"chunker/codec/internal/planes": {},
+	"chunker/synth":                 {"chunker", "chunker/format"},
+
+	// Floor 1: nouns, the wire contract, a durable directory.
+	"chunker/chunkdir":  {"chunker"},
+	"openapi":           {"chunker"},
+	"registry/name":     {"chunker"},
+	"registry/manifest": {"chunker", "registry/name"},
+
+	// Floor 2: talk to a registry.
+	"client": {"chunker", "chunker/chunkdir", "chunker/codec", "chunker/format",
+		"openapi", "registry/name", "registry/manifest"},
+
+	// Floor 3: the registry's insides.
+	"registry/internal/access":                  {"registry/name"},
+	"registry/internal/registers":               {},
+	"registry/internal/registers/registerstest": {"registry/internal/registers"},
+	"registry/internal/blobs":                   {},
+	"registry/internal/blobs/blobstest":         {"registry/internal/blobs"},
+	"registry/internal/bolt":                    {"chunker", "registry/internal/registers"},
+
+	// Floor 5: the program.
+	"cmd/ingot": {"chunker", "chunker/format", "chunker/synth", "client", "openapi",
+		"registry", "registry/name", "registry/manifest"},
+
+	// Floor 6: whole-system tests and their programs.
+	"integration":         {},
+	"integration/peers":   {},
+	"integration/summary": {},
+}
+
+// owners names the only package that may import each heavy module.
+var owners = map[string]string{
+	"github.com/PlakarKorp/go-cdc-chunkers": "chunker",
+	"github.com/klauspost/compress":         "chunker/codec",
+	"github.com/labstack/echo/v4":           "registry/internal/httpapi",
+	"github.com/schollz/progressbar/v3":     "cmd/ingot",
+	"github.com/spf13/cobra":                "cmd/ingot",
+	"github.com/zeebo/blake3":               "chunker",
+	"go.etcd.io/bbolt":                      "registry/internal/bolt",
+}
+
+func TestLayering(t *testing.T) {
+	problems, err := checkLayers(os.DirFS(".."), allowed, owners)
+	report(t, problems, err)
+}
+
+func TestPackageComments(t *testing.T) {
+	problems, err := checkComments(os.DirFS(".."))
+	report(t, problems, err)
+}
+
+func TestHouseRules(t *testing.T) {
+	problems, err := checkHouse(os.DirFS(".."))
+	report(t, problems, err)
+}
+
+func report(t *testing.T, problems []string, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Error(p)
+	}
+}

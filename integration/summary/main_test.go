@@ -1,0 +1,75 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestSummarize(t *testing.T) {
+	const ran = `{"Action":"run","Package":"p","Test":"TestA"}` + "\n"
+	tests := []struct {
+		name, in, want string
+		ok             bool
+	}{
+		{
+			name: "passes are counted and quiet",
+			in: ran + `{"Action":"output","Package":"p","Test":"TestA","Output":"noise\n"}
+				{"Action":"pass","Package":"p","Test":"TestA/sub"}
+				{"Action":"pass","Package":"p","Test":"TestA"}
+				{"Action":"output","Package":"p","Output":"PASS\n"}
+				{"Action":"output","Package":"p","Output":"ok  \tp\t0.1s\n"}
+				{"Action":"pass","Package":"p"}`,
+			want: "ok  \tp\t0.1s\n2 passed, 0 failed, 0 skipped\n",
+			ok:   true,
+		},
+		{
+			name: "a failed test speaks and counts once",
+			in: ran + `{"Action":"output","Package":"p","Test":"TestA","Output":"=== RUN   TestA\n"}
+				{"Action":"output","Package":"p","Test":"TestA","Output":"a_test.go:1: broken\n"}
+				{"Action":"fail","Package":"p","Test":"TestA"}
+				{"Action":"fail","Package":"p"}`,
+			want: "a_test.go:1: broken\n0 passed, 1 failed, 0 skipped\n",
+		},
+		{
+			name: "a package that does not compile is a failure",
+			in: `{"Action":"build-output","ImportPath":"p","Output":"p.go:1: undefined\n"}
+				{"Action":"build-fail","ImportPath":"p"}
+				{"Action":"pass","Package":"q","Test":"TestB"}
+				{"Action":"fail","Package":"p","FailedBuild":"p"}`,
+			want: "p.go:1: undefined\n1 passed, 1 failed, 0 skipped\n",
+		},
+		{
+			name: "a test without an outcome still speaks",
+			in: `{"Action":"output","Package":"p","Test":"TestA","Output":"fatal error: out of memory\n"}
+				{"Action":"fail","Package":"p"}`,
+			want: "fatal error: out of memory\n0 passed, 1 failed, 0 skipped\n",
+		},
+		{
+			name: "a skip gives its reason",
+			in: `{"Action":"output","Package":"p","Test":"TestA","Output":"no python\n"}
+				{"Action":"skip","Package":"p","Test":"TestA"}
+				{"Action":"pass","Package":"p","Test":"TestB"}`,
+			want: "no python\n1 passed, 0 failed, 1 skipped\n",
+			ok:   true,
+		},
+		{name: "no test is no success", want: "0 passed, 0 failed, 0 skipped\n"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var out strings.Builder
+			ok, err := summarize(strings.NewReader(tt.in), &out)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if ok != tt.ok || out.String() != tt.want {
+				t.Errorf("got ok=%v and\n%s\nwant ok=%v and\n%s", ok, out.String(), tt.ok, tt.want)
+			}
+		})
+	}
+}
+
+func TestSummarizeRefusesOtherText(t *testing.T) {
+	if _, err := summarize(strings.NewReader("ok  p 0.1s\n"), &strings.Builder{}); err == nil {
+		t.Error("plain text was taken for test events")
+	}
+}
