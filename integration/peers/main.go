@@ -1,0 +1,100 @@
+// Command peers measures ingot beside other stores on the same work: push a
+// model, push a variant in which one layer of twelve changed, pull both.
+//
+// It prints a Markdown table. Times are multiples of a "cp -r" of the same
+// files run right before, with the page cache warm and dirty pages written back
+// first; every number is the median of all rounds. Stored bytes are the sizes
+// of the files in the store. Each pull is compared with the original, byte for
+// byte, and a difference ends the run. Sizes are in MB of 10^6 bytes.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+)
+
+func main() {
+	mib := flag.Int("mib", 1024, "size of the model in MiB")
+	rounds := flag.Int("rounds", 3, "rounds whose median is reported")
+	only := flag.String("only", ".", "regular expression of the peers to run")
+	flag.Parse()
+	if err := run(*mib, *rounds, *only); err != nil {
+		fmt.Fprintln(os.Stderr, "peers:", err)
+		os.Exit(1)
+	}
+}
+
+func run(mib, rounds int, only string) error {
+	chosen, err := regexp.Compile(only)
+	if err != nil {
+		return fmt.Errorf("parse -only: %w", err)
+	}
+	root, err := os.Getwd() // go run is called in the root, by make bench-peers
+	if err != nil {
+		return fmt.Errorf("find the repository: %w", err)
+	}
+	cache := filepath.Join(root, ".cache")
+	models := filepath.Join(cache, "peers", "models")
+	for _, cmd := range []*exec.Cmd{
+		exec.Command("integration/peers/setup.sh"),
+		exec.Command(filepath.Join(cache, "venv/bin/python"), "integration/peers/models.py", models, fmt.Sprint(mib)),
+	} {
+		cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+		if err := cmd.Run(); err != nil {
+			return fmt.Errorf("prepare: %w", err)
+		}
+	}
+	b := &bench{
+		base:    filepath.Join(models, "base"),
+		variant: filepath.Join(models, "variant"),
+		work:    filepath.Join(cache, "peers", "work"),
+		bin:     filepath.Join(root, "bin") + ":" + filepath.Join(cache, "bin") + ":" + os.Getenv("PATH"),
+	}
+	defer func() { _ = os.RemoveAll(b.work) }()
+	results := map[string][]result{}
+	for range rounds {
+		for _, p := range peers {
+			if !chosen.MatchString(p.name) {
+				continue
+			}
+			r, err := b.round(p)
+			if err != nil {
+				return fmt.Errorf("%s: %w", p.name, err)
+			}
+			results[p.name] = append(results[p.name], r)
+		}
+	}
+	printTable(results, mib, rounds)
+	return nil
+}
+
+func printTable(results map[string][]result, mib, rounds int) {
+	fmt.Printf("Model of %d MiB, medians of %d rounds.\n\n", mib, rounds)
+	fmt.Println("| store | push base, × cp | push variant | pull base | pull variant | stored, MB | variant adds, MB |")
+	fmt.Println("|---|---|---|---|---|---|---|")
+	for _, p := range peers {
+		rs := results[p.name]
+		if len(rs) == 0 {
+			continue
+		}
+		med := func(f func(result) float64) float64 { return median(rs, f) }
+		fmt.Printf("| %s | %.1f | %.1f | %.1f | %.1f | %.1f | %.1f |\n", p.name,
+			med(func(r result) float64 { return r.pushBase }), med(func(r result) float64 { return r.pushVariant }),
+			med(func(r result) float64 { return r.pullBase }), med(func(r result) float64 { return r.pullVariant }),
+			med(func(r result) float64 { return r.stored }), med(func(r result) float64 { return r.added }))
+	}
+}
+
+func median(rs []result, f func(result) float64) float64 {
+	values := make([]float64, len(rs))
+	for i, r := range rs {
+		values[i] = f(r)
+	}
+	slices.Sort(values)
+	return (values[(len(values)-1)/2] + values[len(values)/2]) / 2
+}
