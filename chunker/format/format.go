@@ -1,0 +1,131 @@
+package format
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"slices"
+	"strings"
+
+	"github.com/ingot-ml/ingot/chunker"
+)
+
+// The words for File.Format. They go into manifests.
+const (
+	Opaque      = "opaque"
+	Safetensors = "safetensors"
+)
+
+// maxSize is the size in bytes from which a file is opaque whatever it holds:
+// the cuts of a file with tensors are held in memory, those of 4 TiB in 50 MB.
+const maxSize = 4 << 40
+
+// formats are tried in order. Adding one is a line here and a file beside
+// safetensors.go.
+var formats = []struct {
+	name string
+	// suffix marks the file names that claim the format.
+	suffix string
+	// parse reads where the tensors of a file of size bytes lie, in any order. It
+	// returns an error that wraps ErrMalformed when the file is not of this format,
+	// after reading a few bytes if these already tell; one that wraps errBeyond
+	// when the file is legal but must be opaque; else what r returned.
+	parse func(r io.ReaderAt, size int64) ([]Tensor, error)
+}{
+	{Safetensors, ".safetensors", parseSafetensors},
+}
+
+// Tensor is a tensor's place in a file.
+type Tensor struct {
+	Name string
+	// DType is the element type as the container spells it; Elem is what it means
+	// to the codec, Opaque for a type that chunker does not know.
+	DType string
+	Elem  chunker.DType
+	Shape []uint64
+	// Offset counts from the start of the file; both are in bytes.
+	Offset, Length int64
+}
+
+// File is the structure of a file.
+type File struct {
+	Format  string   // Safetensors or Opaque
+	Size    int64    // bytes
+	Tensors []Tensor // by offset, then name; none when opaque
+}
+
+// Open reads the structure of the size bytes of r.
+//
+// name decides only whether a malformed file is an error: x.safetensors that
+// does not parse fails with an error that wraps ErrMalformed and names the
+// tensor at fault, the same bytes under another name are opaque. Other errors
+// are those of r; a file shorter than size is io.ErrUnexpectedEOF.
+func Open(name string, r io.ReaderAt, size int64) (*File, error) {
+	opaque := &File{Format: Opaque, Size: size}
+	if size == 0 || size > maxSize {
+		return opaque, nil
+	}
+	for _, f := range formats {
+		tensors, err := f.parse(r, size)
+		switch {
+		case err == nil:
+			sortTensors(tensors)
+			return &File{Format: f.name, Size: size, Tensors: tensors}, nil
+		case errors.Is(err, errBeyond):
+			return opaque, nil
+		case !errors.Is(err, ErrMalformed), strings.HasSuffix(name, f.suffix):
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return opaque, nil
+}
+
+func sortTensors(tensors []Tensor) {
+	slices.SortFunc(tensors, func(a, b Tensor) int {
+		return cmp.Or(cmp.Compare(a.Offset, b.Offset), strings.Compare(a.Name, b.Name))
+	})
+}
+
+// Cuts cuts the file whose bytes are r into chunks, in order, each byte once. A
+// file with tensors is cut without reading; an opaque one is read once, and
+// yields io.ErrUnexpectedEOF when it has become shorter than it was.
+func (f *File) Cuts(r io.ReaderAt) iter.Seq2[chunker.Cut, error] {
+	if f.Format == Opaque {
+		return f.contentCuts(r)
+	}
+	return f.tensorCuts
+}
+
+func (f *File) tensorCuts(yield func(chunker.Cut, error) bool) {
+	extents := make([]chunker.Extent, len(f.Tensors))
+	for i, t := range f.Tensors {
+		extents[i] = chunker.Extent{Offset: t.Offset, Length: t.Length, DType: t.Elem, TypeName: t.DType}
+	}
+	cuts, err := chunker.CutTensors(f.Size, extents)
+	if err != nil {
+		yield(chunker.Cut{}, err)
+		return
+	}
+	for _, c := range cuts {
+		if !yield(c, nil) {
+			return
+		}
+	}
+}
+
+func (f *File) contentCuts(r io.ReaderAt) iter.Seq2[chunker.Cut, error] {
+	return func(yield func(chunker.Cut, error) bool) {
+		var pos int64
+		for c, err := range chunker.CutContent(io.NewSectionReader(r, 0, f.Size)) {
+			if !yield(c, err) || err != nil {
+				return
+			}
+			pos += int64(c.Length)
+		}
+		if pos < f.Size {
+			yield(chunker.Cut{}, fmt.Errorf("cut content: %d of %d bytes: %w", pos, f.Size, io.ErrUnexpectedEOF))
+		}
+	}
+}
