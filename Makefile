@@ -38,7 +38,7 @@ bench: build tools ## run the benchmarks of the packages, then those of the whol
 	$(GO) test -run '^$$' -bench . -benchmem -timeout 30m ./...
 	$(GO) run ./integration/bench
 
-bench-peers: build tools ## compare with other stores on the same work (long; builds and installs them)
+bench-peers: build ## compare with other stores on the same work (long; builds and installs them)
 	$(GO) run ./integration/peers
 
 fuzz: ## run every fuzz target for FUZZTIME (2m) each

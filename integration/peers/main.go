@@ -1,5 +1,5 @@
 // Command peers measures ingot beside other stores on the same work: push a
-// model, push a variant in which one layer of twelve changed, pull both.
+// model, push a variant in which the middle layer changed, pull both.
 //
 // It prints a Markdown table. Times are multiples of a "cp -r" of the same
 // files run right before, with the page cache warm and dirty pages written back
@@ -9,6 +9,7 @@
 package main
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"os"
@@ -16,6 +17,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+
+	"github.com/ingot-ml/ingot/chunker/synth"
 )
 
 func main() {
@@ -40,14 +43,13 @@ func run(mib, rounds int, only string) error {
 	}
 	cache := filepath.Join(root, ".cache")
 	models := filepath.Join(cache, "peers", "models")
-	for _, cmd := range []*exec.Cmd{
-		exec.Command("integration/peers/setup.sh"),
-		exec.Command(filepath.Join(cache, "venv/bin/python"), "integration/peers/models.py", models, fmt.Sprint(mib)),
-	} {
-		cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
-		if err := cmd.Run(); err != nil {
-			return fmt.Errorf("prepare: %w", err)
-		}
+	setup := exec.Command("integration/peers/setup.sh")
+	setup.Stdout, setup.Stderr = os.Stderr, os.Stderr
+	if err := setup.Run(); err != nil {
+		return fmt.Errorf("install the peers: %w", err)
+	}
+	if err := writeModels(models, int64(mib)<<20); err != nil {
+		return fmt.Errorf("write the models: %w", err)
 	}
 	b := &bench{
 		base:    filepath.Join(models, "base"),
@@ -55,7 +57,7 @@ func run(mib, rounds int, only string) error {
 		work:    filepath.Join(cache, "peers", "work"),
 		bin:     filepath.Join(root, "bin") + ":" + filepath.Join(cache, "bin") + ":" + os.Getenv("PATH"),
 	}
-	defer func() { _ = os.RemoveAll(b.work) }()
+	defer func() { _ = os.RemoveAll(filepath.Dir(models)) }()
 	results := map[string][]result{}
 	for range rounds {
 		for _, p := range peers {
@@ -71,6 +73,20 @@ func run(mib, rounds int, only string) error {
 	}
 	printTable(results, mib, rounds)
 	return nil
+}
+
+// writeModels makes the base, and the variant in which the middle layer changed.
+func writeModels(dir string, size int64) error {
+	if err := os.RemoveAll(dir); err != nil {
+		return err
+	}
+	spec := synth.ForSize(size)
+	spec.Shards = 2
+	ctx := context.Background()
+	if err := synth.Write(ctx, filepath.Join(dir, "base"), spec); err != nil {
+		return err
+	}
+	return synth.Write(ctx, filepath.Join(dir, "variant"), spec, synth.ChangeLayers(spec.Seed+1, spec.Layers/2))
 }
 
 func printTable(results map[string][]result, mib, rounds int) {
