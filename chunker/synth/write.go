@@ -25,7 +25,8 @@ type part struct {
 // Write makes the model that s and the changes describe in the folder dir, which
 // it creates: safetensors files, config.json, tokenizer.json, and
 // model.safetensors.index.json when there are shards. It makes tensors in
-// parallel, on all processors that Go may use, in a few MiB each. After an error
+// parallel, on all processors that Go may use, in a few MiB each. Files of these
+// names are overwritten, others stay: use an empty folder. After an error
 // or when ctx ends, files are left incomplete. An impossible model is ErrSpec.
 func Write(ctx context.Context, dir string, s Spec, changes ...Change) error {
 	m, err := newModel(s, changes)
