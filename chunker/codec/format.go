@@ -1,0 +1,108 @@
+package codec
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/ingot-ml/ingot/chunker"
+)
+
+// ErrCorrupt reports an encoded chunk that is damaged or was never one. Reading
+// it again does not help; another copy does.
+var ErrCorrupt = errors.New("corrupt chunk")
+
+// ErrUnsupported reports a chunk that may be sound and needs something that this
+// version of the package does not have: a newer format, or its base.
+var ErrUnsupported = errors.New("unsupported chunk")
+
+const (
+	magic   = "IG"
+	version = 1
+
+	headerLen = 16
+	entryLen  = 8 // one plane in the table
+	maxPlanes = 8
+
+	flagDelta = 1 << 0
+)
+
+// Layout says which planes a chunk's elements are split into.
+type Layout uint8
+
+// The layouts of version 1.
+const (
+	LayoutBytes  Layout = 0 // no elements: one plane, the bytes
+	LayoutOne    Layout = 1 // 1-byte elements
+	LayoutTwo    Layout = 2 // 2-byte elements
+	LayoutBF16   Layout = 3 // sign and mantissa, exponent
+	LayoutF32    Layout = 4 // two of mantissa, sign and mantissa, exponent
+	LayoutEight  Layout = 5 // 8-byte elements
+	LayoutFour   Layout = 6 // 4-byte elements
+	layoutsKnown Layout = 7
+)
+
+// Mode says how one plane is stored.
+type Mode uint8
+
+// The modes of version 1. The numbers 2 and 3 are kept for a Huffman stream of
+// our own and for sparse planes, and are refused until those exist.
+const (
+	ModeRaw   Mode = 0
+	ModeConst Mode = 1
+	ModeZstd  Mode = 4
+	ModeHuff0 Mode = 5
+)
+
+// Plane describes one plane of an encoded chunk.
+type Plane struct {
+	Mode   Mode
+	EncLen int // bytes in the encoded chunk
+}
+
+// Info is what an encoded chunk says of itself.
+type Info struct {
+	Layout Layout
+	RawLen int            // plain bytes, 1 to chunker.MaxSize
+	Delta  bool           // the chunk is a difference from Base
+	Base   chunker.Digest // of the base's plain bytes; zero unless Delta
+	Planes []Plane        // lowest byte first
+}
+
+// MaxEncoded returns the length that the encoded form of plain bytes never
+// exceeds: header, the longest plane table, and the bytes themselves.
+func MaxEncoded(plain int) int { return headerLen + maxPlanes*entryLen + plain }
+
+// Inspect reads the header and the plane table of a whole encoded chunk, and
+// checks that they agree with its length. It does not verify the checksum, so an
+// answer is only as good as the bytes: it may err, but it is never out of bounds.
+func Inspect(enc []byte) (Info, error) {
+	f, err := parse(enc)
+	if err != nil {
+		return Info{}, fmt.Errorf("inspect chunk: %w", err)
+	}
+	info := Info{Layout: f.layout, RawLen: f.rawLen, Delta: f.delta, Base: f.base}
+	for _, p := range f.planes[:f.layout.planes()] {
+		info.Planes = append(info.Planes, Plane{Mode: p.mode, EncLen: len(p.body)})
+	}
+	return info, nil
+}
+
+// Check verifies the checksum and the framing of an encoded chunk without
+// decoding it, which is what a scrub of stored chunks needs. The errors are
+// ErrCorrupt and ErrUnsupported.
+func Check(enc []byte) error {
+	if _, err := open(enc); err != nil {
+		return fmt.Errorf("check chunk: %w", err)
+	}
+	return nil
+}
+
+// corrupt returns an ErrCorrupt that says what is wrong.
+func corrupt(format string, args ...any) error {
+	return fmt.Errorf(format+": %w", append(args, ErrCorrupt)...)
+}
+
+// unsupported returns an ErrUnsupported that says what is not known.
+func unsupported(format string, args ...any) error {
+	return fmt.Errorf(format+": %w", append(args, ErrUnsupported)...)
+}
