@@ -192,8 +192,8 @@ func TestInspect(t *testing.T) {
 	}
 }
 
-// TestNoAllocation counts, so that a pool that stops working is noticed. A
-// collection may empty a pool, hence the tolerance.
+// TestNoAllocation counts, so that a pool that stops working is noticed.
+// AllocsPerRun rounds down, which forgives a collection that empties a pool.
 func TestNoAllocation(t *testing.T) {
 	if raceEnabled {
 		t.Skip("needs a build without the race detector, which empties pools at random")
@@ -213,10 +213,10 @@ func TestNoAllocation(t *testing.T) {
 			dst := make([]byte, 0, codec.MaxEncoded(len(c.plain)))
 			enc := slices.Clone(codec.Append(dst, c.plain, c.dtype))
 			plain := make([]byte, len(c.plain))
-			if n := testing.AllocsPerRun(20, func() { codec.Append(dst, c.plain, c.dtype) }); n > 1 {
+			if n := testing.AllocsPerRun(20, func() { codec.Append(dst, c.plain, c.dtype) }); n >= 1 {
 				t.Errorf("Append allocates %v times", n)
 			}
-			if n := testing.AllocsPerRun(20, func() { _, _ = codec.Decode(plain, enc) }); n > 1 {
+			if n := testing.AllocsPerRun(20, func() { _, _ = codec.Decode(plain, enc) }); n >= 1 {
 				t.Errorf("Decode allocates %v times", n)
 			}
 		})

@@ -23,6 +23,9 @@ var le = binary.LittleEndian
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
+// noChecksum stands for the field of the checksum while that is computed.
+var noChecksum [headerLen - atCRC]byte
+
 // frame is a parsed encoded chunk. Its bodies are views of the input.
 type frame struct {
 	layout Layout
@@ -68,9 +71,8 @@ func checkPrefix(enc []byte) error {
 
 // checksum returns the CRC-32C of enc as if its checksum field were zero.
 func checksum(enc []byte) uint32 {
-	var zero [4]byte
 	sum := crc32.Update(0, castagnoli, enc[:atCRC])
-	sum = crc32.Update(sum, castagnoli, zero[:])
+	sum = crc32.Update(sum, castagnoli, noChecksum[:])
 	return crc32.Update(sum, castagnoli, enc[headerLen:])
 }
 
