@@ -1,0 +1,48 @@
+// Package access owns who asks and what they may do. Every existence answer,
+// read and write of the registry passes a Principal and a repository through a
+// Policy before anything about the repository is looked up.
+//
+// Law: a denial reads like absence, so that asking never tells whether a
+// repository that the principal may not read exists.
+package access
+
+import (
+	"errors"
+
+	"github.com/ingot-ml/ingot/registry/name"
+)
+
+// ErrDenied reports that a principal may not do what it asked for.
+var ErrDenied = errors.New("access denied")
+
+// Principal is who asks.
+type Principal struct {
+	// Subject is the principal's name in push records and logs.
+	Subject string
+}
+
+// Anonymous is everybody, as long as the registry has no access control.
+var Anonymous = Principal{Subject: "anonymous"}
+
+// Action is what a principal wants to do with a repository.
+type Action string
+
+// The actions. Push includes moving tags; each of the others stands alone.
+const (
+	Read   Action = "read"
+	Push   Action = "push"
+	Delete Action = "delete"
+)
+
+// Policy decides. Implementations are safe for concurrent use and fast: the
+// registry asks once for every chunk.
+type Policy interface {
+	// Allow returns nil when p may do a to repo, and ErrDenied when not.
+	Allow(p Principal, repo name.Repo, a Action) error
+}
+
+// Open is the Policy that allows everybody everything.
+type Open struct{}
+
+// Allow implements Policy.
+func (Open) Allow(Principal, name.Repo, Action) error { return nil }
