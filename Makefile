@@ -1,10 +1,11 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: build demo test lint bench bench-peers fuzz tools clean help
+.PHONY: build demo test lint bench bench-peers crash fuzz tools clean help
 
 GO ?= go
 FUZZTIME ?= 2m
+ROUNDS ?= 100
 CACHE := $(CURDIR)/.cache
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unversioned)
 GOLANGCI := v2.15.0
@@ -40,6 +41,9 @@ bench: build tools ## run the benchmarks of the packages, then those of the whol
 
 bench-peers: build ## compare with other stores on the same work (long; builds and installs them)
 	$(GO) run ./integration/peers
+
+crash: tools ## kill clients and servers in the middle of pushes, ROUNDS (100) times
+	INGOT_CRASH_ROUNDS=$(ROUNDS) $(GO) test -count=1 -run '^TestCrash$$' -v -timeout 2h ./integration
 
 fuzz: ## run every fuzz target for FUZZTIME (2m) each
 	@grep -rHoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | sort | while IFS=: read -r file func; do \

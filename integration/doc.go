@@ -3,5 +3,6 @@
 //
 // It has no API. The folders below it hold what those tests and the Makefile
 // run: the Python environment and the real weights (env), the closing lines of
-// a test run (summary), and the comparison with other stores (peers).
+// a test run (summary), and the measurements of the program alone (bench) and
+// beside other stores (peers), which share their clocks (measure).
 package integration

@@ -40,7 +40,9 @@ var allowed = map[string][]string{
 
 	// Floor 6: whole-system tests and their programs.
 	"integration":         {},
-	"integration/peers":   {"chunker/synth"},
+	"integration/bench":   {"chunker/synth", "integration/measure"},
+	"integration/measure": {},
+	"integration/peers":   {"chunker/synth", "integration/measure"},
 	"integration/summary": {},
 }
 

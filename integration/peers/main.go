@@ -16,9 +16,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 
 	"github.com/ingot-ml/ingot/chunker/synth"
+	"github.com/ingot-ml/ingot/integration/measure"
 )
 
 func main() {
@@ -107,10 +107,9 @@ func printTable(results map[string][]result, mib, rounds int) {
 }
 
 func median(rs []result, f func(result) float64) float64 {
-	values := make([]float64, len(rs))
-	for i, r := range rs {
-		values[i] = f(r)
+	var values []float64
+	for _, r := range rs {
+		values = append(values, f(r))
 	}
-	slices.Sort(values)
-	return (values[(len(values)-1)/2] + values[len(values)/2]) / 2
+	return measure.Median(values)
 }

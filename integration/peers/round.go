@@ -1,15 +1,13 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io/fs"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"time"
+
+	"github.com/ingot-ml/ingot/integration/measure"
 )
 
 // result is what one round of one peer cost: multiples of cp, and MB.
@@ -37,9 +35,9 @@ func (b *bench) round(p peer) (r result, err error) {
 	defer stop()
 	steps := []func() error{
 		func() error { return b.timed(env, p.push, "base", b.base, &r.pushBase) },
-		func() (err error) { r.stored, err = megabytes(store); return },
+		func() (err error) { r.stored, err = measure.Megabytes(store); return },
 		func() error { return b.timed(env, p.push, "variant", b.variant, &r.pushVariant) },
-		func() (err error) { r.added, err = megabytes(store); r.added -= r.stored; return },
+		func() (err error) { r.added, err = measure.Megabytes(store); r.added -= r.stored; return },
 		func() error { return b.timedPull(env, p.pull, "base", b.base, &r.pullBase) },
 		func() error { return b.pullVariant(env, p, &r.pullVariant) },
 	}
@@ -64,7 +62,7 @@ func (b *bench) pullVariant(env []string, p peer, ratio *float64) error {
 
 // start runs the peer's server, if it has one, and its setup.
 func (b *bench) start(p peer) (env []string, stop func(), err error) {
-	addr, err := freeAddress()
+	addr, err := measure.FreeAddress()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -76,13 +74,13 @@ func (b *bench) start(p peer) (env []string, stop func(), err error) {
 			return nil, nil, fmt.Errorf("start the server: %w", err)
 		}
 		stop = func() { _, _ = cmd.Process.Kill(), cmd.Wait() }
-		if err := await(addr); err != nil {
+		if err := measure.Await(addr); err != nil {
 			stop()
 			return nil, nil, err
 		}
 	}
 	if p.setup != "" {
-		if err := shell(env, p.setup); err != nil {
+		if err := measure.Shell(env, p.setup); err != nil {
 			stop()
 			return nil, nil, err
 		}
@@ -91,21 +89,14 @@ func (b *bench) start(p peer) (env []string, stop func(), err error) {
 }
 
 // timed runs a command on a model and gives its time as a multiple of a copy of
-// the same model made right before. An earlier copy, which does not count, puts
-// the model into the page cache and makes the machine back its free memory.
+// the same model made right before.
 func (b *bench) timed(env []string, command, tag, model string, ratio *float64) error {
-	env = append(env, "SRC="+model, "TAG="+tag, "DST="+b.pulled())
-	var copied time.Duration
-	for range 2 {
-		var err error
-		if copied, err = clock(env, `cp -r "$SRC" "$WORK/copy"`); err != nil {
-			return err
-		}
-		if err := os.RemoveAll(filepath.Join(b.work, "copy")); err != nil {
-			return fmt.Errorf("remove the copy: %w", err)
-		}
+	copied, err := measure.Copy(env, model, filepath.Join(b.work, "copy"))
+	if err != nil {
+		return err
 	}
-	took, err := clock(env, command)
+	env = append(env, "SRC="+model, "TAG="+tag, "DST="+b.pulled())
+	took, _, err := measure.Clock(env, command)
 	*ratio = took.Seconds() / copied.Seconds()
 	return err
 }
@@ -114,68 +105,10 @@ func (b *bench) timedPull(env []string, command, tag, model string, ratio *float
 	if err := b.timed(env, command, tag, model, ratio); err != nil {
 		return err
 	}
-	if err := shell(env, fmt.Sprintf("diff -r %q %q", model, b.pulled())); err != nil {
+	if err := measure.Shell(env, fmt.Sprintf("diff -r %q %q", model, b.pulled())); err != nil {
 		return fmt.Errorf("compare what was pulled: %w", err)
 	}
 	return os.RemoveAll(b.pulled())
 }
 
 func (b *bench) pulled() string { return filepath.Join(b.work, "pulled") }
-
-// clock measures a command, after dirty pages of what ran before are written.
-func clock(env []string, command string) (time.Duration, error) {
-	if err := shell(env, "sync"); err != nil {
-		return 0, err
-	}
-	begin := time.Now()
-	err := shell(env, command)
-	return time.Since(begin), err
-}
-
-// shell runs a command and keeps what it prints for the error.
-func shell(env []string, command string) error {
-	cmd := exec.Command("bash", "-o", "pipefail", "-c", command)
-	cmd.Env = env
-	var said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &said, &said
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("run %s: %w\n%s", command, err, said.Bytes())
-	}
-	return nil
-}
-
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
-	}
-	return l.Addr().String(), l.Close()
-}
-
-// await returns when a server accepts connections at the address.
-func await(addr string) error {
-	for range 300 {
-		conn, err := net.Dial("tcp", addr)
-		if err == nil {
-			return conn.Close()
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
-	return fmt.Errorf("await the server at %s: nobody answers", addr)
-}
-
-// megabytes adds up the sizes of the files below a folder.
-func megabytes(dir string) (float64, error) {
-	var total int64
-	err := filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		info, err := d.Info()
-		if err == nil {
-			total += info.Size()
-		}
-		return err
-	})
-	return float64(total) / 1e6, err
-}

@@ -1,0 +1,231 @@
+package integration_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+)
+
+// build makes the program once, with the race detector, so that the tests here
+// hunt races in the server and the client too.
+var build = sync.OnceValues(func() (string, error) {
+	path, err := filepath.Abs(filepath.Join(cache, "test", "ingot"))
+	if err != nil {
+		return "", err
+	}
+	out, err := exec.Command("go", "build", "-race", "-o", path, "../cmd/ingot").CombinedOutput()
+	if err != nil {
+		return "", errors.New(string(out))
+	}
+	return path, nil
+})
+
+func program(t *testing.T) string {
+	t.Helper()
+	path, err := build()
+	if err != nil {
+		t.Fatalf("build ingot: %v", err)
+	}
+	return path
+}
+
+// receipt is what push and pull print with --json.
+type receipt struct {
+	Digest        string  `json:"digest"`
+	BytesTotal    int64   `json:"bytes_total"`
+	BytesSent     int64   `json:"bytes_sent"`
+	BytesReceived int64   `json:"bytes_received"`
+	BytesReused   int64   `json:"bytes_reused"`
+	BytesStored   int64   `json:"bytes_stored"`
+	ChunksTotal   int     `json:"chunks_total"`
+	ChunksNew     int     `json:"chunks_new"`
+	Seconds       float64 `json:"seconds"`
+}
+
+// registry is a running "ingot serve" and the folders that its clients use.
+type registry struct {
+	t    *testing.T
+	data string
+	addr string
+	home string // of the clients: their cache and journals
+	cmd  *exec.Cmd
+	log  *bytes.Buffer // what the server said; read it after stop
+}
+
+// serve starts a registry on an empty data folder.
+func serve(t *testing.T) *registry {
+	t.Helper()
+	r := &registry{t: t, data: filepath.Join(t.TempDir(), "data"), addr: freeAddress(t), home: t.TempDir()}
+	r.start()
+	t.Cleanup(r.kill)
+	return r
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// start runs the server and returns when it answers.
+func (r *registry) start() {
+	r.t.Helper()
+	r.log = &bytes.Buffer{}
+	r.cmd = exec.Command(program(r.t), "serve", "--data", r.data, "--listen", r.addr)
+	r.cmd.Stdout, r.cmd.Stderr = r.log, r.log
+	r.cmd.Env = r.environ()
+	if err := r.cmd.Start(); err != nil {
+		r.t.Fatalf("start the registry: %v", err)
+	}
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		resp, err := http.Get("http://" + r.addr + "/healthz")
+		if err == nil {
+			resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return
+			}
+		}
+		if time.Now().After(deadline) {
+			r.kill()
+			r.t.Fatalf("the registry does not answer: %v\n%s", err, r.log)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// kill ends the server as a power cut would, without giving it notice.
+func (r *registry) kill() {
+	if r.cmd == nil {
+		return
+	}
+	_, _ = r.cmd.Process.Kill(), r.cmd.Wait() // it was killed, so it failed
+	r.cmd = nil
+}
+
+func (r *registry) environ() []string {
+	return append(os.Environ(), "INGOT_REGISTRY=http://"+r.addr, "HOME="+r.home,
+		"XDG_CACHE_HOME="+filepath.Join(r.home, "cache"), "XDG_DATA_HOME="+filepath.Join(r.home, "data"))
+}
+
+// command prepares a call of the program as a client of r.
+func (r *registry) command(args ...string) *exec.Cmd {
+	cmd := exec.Command(program(r.t), args...)
+	cmd.Env = r.environ()
+	return cmd
+}
+
+// json runs the program with --json and decodes what it prints.
+func (r *registry) json(into any, args ...string) {
+	r.t.Helper()
+	cmd := r.command(append(args, "--json")...)
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	out, err := cmd.Output()
+	if err != nil {
+		r.t.Fatalf("ingot %q: %v\n%s", args, err, said.Bytes())
+	}
+	if err := json.Unmarshal(out, into); err != nil {
+		r.t.Fatalf("ingot %q printed %s: %v", args, out, err)
+	}
+}
+
+func (r *registry) push(path, ref string, args ...string) receipt {
+	r.t.Helper()
+	var got receipt
+	r.json(&got, append([]string{"push", path, ref}, args...)...)
+	return got
+}
+
+// pull pulls into a new folder, which it returns, and fails the test unless every
+// file is the original's.
+func (r *registry) pull(ref, original string, args ...string) (receipt, string) {
+	r.t.Helper()
+	dir := filepath.Join(r.t.TempDir(), "pulled")
+	var got receipt
+	r.json(&got, append([]string{"pull", ref, dir}, args...)...)
+	compareTrees(r.t, dir, original)
+	return got, dir
+}
+
+// compareTrees fails the test unless both folders hold the same files.
+func compareTrees(t *testing.T, got, want string) {
+	t.Helper()
+	g, w := tree(t, got), tree(t, want)
+	for path, sum := range w {
+		if g[path] != sum {
+			t.Errorf("%s: sha256 %q, want %q", path, g[path], sum)
+		}
+	}
+	for path := range g {
+		if _, ok := w[path]; !ok {
+			t.Errorf("%s: not in the original", path)
+		}
+	}
+}
+
+// tree maps the files below dir to their sha256.
+func tree(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	sums := map[string]string{}
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		h := sha256.New()
+		if _, err := io.Copy(h, f); err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(dir, path)
+		sums[rel] = hex.EncodeToString(h.Sum(nil))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sums
+}
+
+// fileBytes adds up the sizes of the files below dir.
+func fileBytes(t *testing.T, dir string) (files int, bytes int64) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) { // removed while we walk
+			return nil
+		}
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil {
+			files++
+			bytes += info.Size()
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files, bytes
+}
