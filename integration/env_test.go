@@ -2,6 +2,7 @@ package integration_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,9 +18,9 @@ const cache = "../.cache" // filled by "make tools"
 func missing(t *testing.T, what string, err error) {
 	t.Helper()
 	if slices.Contains(strings.Split(os.Getenv("INGOT_TEST_REQUIRE"), ","), what) {
-		t.Fatalf("%s is required and missing: %v (run make tools)", what, err)
+		t.Fatalf("%s is required and missing: %v", what, err)
 	}
-	t.Skipf("needs %s: %v (run make tools)", what, err)
+	t.Skipf("needs %s: %v", what, err)
 }
 
 // python returns the interpreter that has the safetensors package.
@@ -27,7 +28,7 @@ func python(t *testing.T) string {
 	t.Helper()
 	// The stamp is written when everything is installed.
 	if _, err := os.Stat(filepath.Join(cache, "venv", "requirements.sha256")); err != nil {
-		missing(t, "python", err)
+		missing(t, "python", fmt.Errorf("run make tools: %w", err))
 	}
 	path, err := filepath.Abs(filepath.Join(cache, "venv", "bin", "python"))
 	if err != nil {
@@ -42,7 +43,7 @@ func weights(t *testing.T, name string) string {
 	t.Helper()
 	raw, err := os.ReadFile(filepath.Join(cache, "weights", "weights.json"))
 	if err != nil {
-		missing(t, "weights", err)
+		missing(t, "weights", fmt.Errorf("run make tools: %w", err))
 	}
 	var made struct {
 		Models map[string]json.RawMessage `json:"models"`
