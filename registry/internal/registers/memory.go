@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,6 +28,9 @@ func NewMemory() *Memory { return &Memory{keys: map[string]memoryValue{}} }
 
 // Get implements Engine.
 func (m *Memory) Get(ctx context.Context, key string) ([]byte, Version, error) {
+	if err := CheckKey(key); err != nil {
+		return nil, Absent, fmt.Errorf("get register: %w", err)
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, Absent, fmt.Errorf("get register %q: %w", key, err)
 	}
@@ -43,6 +45,9 @@ func (m *Memory) Get(ctx context.Context, key string) ([]byte, Version, error) {
 
 // CAS implements Engine.
 func (m *Memory) CAS(ctx context.Context, key string, want Version, val []byte) (Version, error) {
+	if err := CheckWrite(key, val); err != nil {
+		return Absent, fmt.Errorf("write register: %w", err)
+	}
 	if err := ctx.Err(); err != nil {
 		return Absent, fmt.Errorf("write register %q: %w", key, err)
 	}
@@ -59,19 +64,20 @@ func (m *Memory) CAS(ctx context.Context, key string, want Version, val []byte) 
 
 // List implements Engine.
 func (m *Memory) List(ctx context.Context, prefix, after string, n int) ([]Entry, error) {
+	if err := CheckList(n); err != nil {
+		return nil, fmt.Errorf("list registers %q: %w", prefix, err)
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("list registers %q: %w", prefix, err)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var entries []Entry
-	for _, key := range slices.Sorted(maps.Keys(m.keys)) {
-		if len(entries) == n {
-			break
-		}
+	for key, v := range m.keys {
 		if key > after && strings.HasPrefix(key, prefix) {
-			entries = append(entries, Entry{key, m.keys[key].version})
+			entries = append(entries, Entry{key, v.version})
 		}
 	}
-	return entries, nil
+	slices.SortFunc(entries, func(a, b Entry) int { return strings.Compare(a.Key, b.Key) })
+	return entries[:min(n, len(entries))], nil
 }

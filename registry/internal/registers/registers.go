@@ -26,6 +26,9 @@ var (
 	// caller reads again and looks for its own nonce, or fences the write by
 	// another CAS. See Settle.
 	ErrUnknown = errors.New("outcome of the write unknown")
+	// ErrLimit reports a key, value or count beyond the limits below. It is
+	// permanent.
+	ErrLimit = errors.New("beyond the limits of a register")
 )
 
 // Version is the opaque version of a register's value. Two values that were
@@ -35,7 +38,8 @@ type Version string
 // Absent is the version of a key that was never written.
 const Absent Version = ""
 
-// Limits that every engine accepts.
+// Limits that every engine accepts, and beyond which it answers ErrLimit. A key
+// has at least one byte.
 const (
 	MaxKey   = 1024     // bytes
 	MaxValue = 64 << 10 // bytes
