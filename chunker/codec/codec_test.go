@@ -25,6 +25,22 @@ var sizes = []int{
 	chunker.MaxSize - 8, chunker.MaxSize - 1, chunker.MaxSize,
 }
 
+// TestPlainLen reads the length from the header alone, and only from a header.
+func TestPlainLen(t *testing.T) {
+	for _, n := range sizes {
+		enc := codec.Append(nil, make([]byte, n), chunker.U8)
+		if got, err := codec.PlainLen(enc[:codec.HeaderLen]); err != nil || got != n {
+			t.Errorf("%d bytes: got %d, %v", n, got, err)
+		}
+		enc[11] = 0xff // of the length
+		for _, start := range [][]byte{nil, enc[:codec.HeaderLen-1], enc[:codec.HeaderLen], make([]byte, codec.HeaderLen)} {
+			if got, err := codec.PlainLen(start); !errors.Is(err, codec.ErrCorrupt) {
+				t.Errorf("%x: got %d, %v", start, got, err)
+			}
+		}
+	}
+}
+
 // roundTrip encodes and decodes plain and returns the encoded chunk.
 func roundTrip(t testing.TB, plain []byte, dt chunker.DType) []byte {
 	t.Helper()

@@ -87,6 +87,23 @@ func Inspect(enc []byte) (Info, error) {
 	return info, nil
 }
 
+// HeaderLen is how many bytes PlainLen needs.
+const HeaderLen = headerLen
+
+// PlainLen reads the plain length from the first HeaderLen bytes of an encoded
+// chunk, so that a stored chunk need not be read to know it. It verifies nothing
+// beyond these bytes.
+func PlainLen(start []byte) (int, error) {
+	if err := checkPrefix(start); err != nil {
+		return 0, fmt.Errorf("read chunk header: %w", err)
+	}
+	n := le.Uint32(start[atRawLen:])
+	if n < 1 || n > chunker.MaxSize {
+		return 0, fmt.Errorf("read chunk header: %w", corrupt("plain length %d", n))
+	}
+	return int(n), nil
+}
+
 // Check verifies the checksum and the framing of an encoded chunk without
 // decoding it, which is what a scrub of stored chunks needs. The errors are
 // ErrCorrupt and ErrUnsupported.
