@@ -32,6 +32,7 @@ var allowed = map[string][]string{
 	"registry/internal/registers/registerstest": {"registry/internal/registers"},
 	"registry/internal/blobs":                   {},
 	"registry/internal/blobs/blobstest":         {"registry/internal/blobs"},
+	"registry/internal/blobs/fs":                {"chunker/chunkdir", "registry/internal/blobs"},
 	"registry/internal/bolt":                    {"chunker", "registry/internal/registers"},
 
 	// Floor 5: the program.

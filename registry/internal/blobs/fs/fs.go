@@ -1,0 +1,169 @@
+// Package fs owns the store of blobs in a directory: each blob is a file of its
+// name.
+//
+// Laws: those of package blobs. Durability is that of package chunkdir. Part of
+// the disk is held back from blobs, so that the registers beside them can still be
+// written when the disk is full.
+package fs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"math"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ingot-ml/ingot/chunker/chunkdir"
+	"github.com/ingot-ml/ingot/registry/internal/blobs"
+)
+
+// Options says how a Store uses its disk.
+type Options struct {
+	// Reserve is how many bytes of the disk stay free: a Put that finds fewer
+	// fails with blobs.ErrNoSpace.
+	Reserve int64
+}
+
+// Store is a blobs.Store in a directory.
+type Store struct {
+	path    string
+	reserve int64
+	dir     *chunkdir.Dir
+}
+
+// Open opens the directory, and makes it if need be. A Store holds no file open,
+// so there is no Close.
+func Open(path string, opts Options) (*Store, error) {
+	dir, err := chunkdir.Open(path, chunkdir.Options{Durable: true})
+	if err != nil {
+		return nil, fmt.Errorf("open blobs: %w", translate(err))
+	}
+	return &Store{path: path, reserve: opts.Reserve, dir: dir}, nil
+}
+
+// Put implements blobs.Store.
+func (s *Store) Put(ctx context.Context, name string, parts ...[]byte) error {
+	if err := check(ctx, name); err != nil {
+		return fmt.Errorf("put blob: %w", err)
+	}
+	if err := s.checkFree(name); err != nil {
+		return fmt.Errorf("put blob %s: %w", name, err)
+	}
+	if err := s.dir.Put(ctx, name, parts...); err != nil {
+		return fmt.Errorf("put blob: %w", translate(err))
+	}
+	return nil
+}
+
+// checkFree returns ErrNoSpace when the reserve is all that is left, unless the
+// blob is there already and needs no room. Puts at the same time may together
+// take more than is free; the reserve is larger than what they bring.
+func (s *Store) checkFree(name string) error {
+	free, err := freeBytes(s.path)
+	if err != nil || free >= s.reserve {
+		return err
+	}
+	if _, err := s.dir.Stat(name); err == nil {
+		return nil
+	}
+	return fmt.Errorf("%d bytes are free, %d are held in reserve: %w", free, s.reserve, blobs.ErrNoSpace)
+}
+
+// freeBytes returns how much of the disk can be written by who we are.
+func freeBytes(path string) (int64, error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(path, &st); err != nil {
+		return 0, fmt.Errorf("ask for the free space of %s: %w", path, err)
+	}
+	size := uint64(st.Bsize)
+	if size == 0 || st.Bavail > math.MaxInt64/size {
+		return math.MaxInt64, nil
+	}
+	return int64(st.Bavail * size), nil
+}
+
+// Open implements blobs.Store.
+func (s *Store) Open(ctx context.Context, name string, off, n int64) (io.ReadCloser, error) {
+	if err := check(ctx, name); err != nil {
+		return nil, fmt.Errorf("open blob: %w", err)
+	}
+	f, err := s.dir.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("open blob: %w", translate(err))
+	}
+	r, err := newReader(f, off, n)
+	if err != nil {
+		return nil, fmt.Errorf("open blob %s: %w", name, errors.Join(err, f.Close()))
+	}
+	return r, nil
+}
+
+// newReader returns a reader of a range of the file, which it then owns.
+func newReader(f *os.File, off, n int64) (*reader, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if n, err = blobs.Span(info.Size(), off, n); err != nil {
+		return nil, err
+	}
+	if _, err := f.Seek(off, io.SeekStart); err != nil {
+		return nil, err
+	}
+	return &reader{file: f, left: io.LimitedReader{R: f, N: n}}, nil
+}
+
+// Stat implements blobs.Store.
+func (s *Store) Stat(ctx context.Context, name string) (blobs.Info, error) {
+	if err := check(ctx, name); err != nil {
+		return blobs.Info{}, fmt.Errorf("stat blob: %w", err)
+	}
+	info, err := s.dir.Stat(name)
+	if err != nil {
+		return blobs.Info{}, fmt.Errorf("stat blob: %w", translate(err))
+	}
+	return blobs.Info{Name: info.Name, Size: info.Size}, nil
+}
+
+// List implements blobs.Store.
+func (s *Store) List(ctx context.Context, prefix, after string) iter.Seq2[blobs.Info, error] {
+	return func(yield func(blobs.Info, error) bool) {
+		for info, err := range s.dir.List(ctx, prefix, after) {
+			if err != nil {
+				err = fmt.Errorf("list blobs: %w", translate(err))
+			}
+			if !yield(blobs.Info{Name: info.Name, Size: info.Size}, err) {
+				return
+			}
+		}
+	}
+}
+
+// check is what every call that takes a name begins with.
+func check(ctx context.Context, name string) error {
+	if err := blobs.CheckName(name); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+// translate adds to an error of the directory the one that stores have for it.
+func translate(err error) error {
+	for _, t := range []struct{ from, to error }{
+		{chunkdir.ErrNotFound, blobs.ErrNotFound},
+		{chunkdir.ErrExists, blobs.ErrExists},
+		{chunkdir.ErrNoSpace, blobs.ErrNoSpace},
+	} {
+		if errors.Is(err, t.from) {
+			return fmt.Errorf("%w: %w", t.to, err)
+		}
+	}
+	return err
+}

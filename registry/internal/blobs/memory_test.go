@@ -1,0 +1,12 @@
+package blobs_test
+
+import (
+	"testing"
+
+	"github.com/ingot-ml/ingot/registry/internal/blobs"
+	"github.com/ingot-ml/ingot/registry/internal/blobs/blobstest"
+)
+
+func TestMemory(t *testing.T) {
+	blobstest.RunStore(t, func(*testing.T) blobs.Store { return blobs.NewMemory() })
+}
