@@ -34,6 +34,9 @@ var allowed = map[string][]string{
 	"registry/internal/blobs/blobstest":         {"registry/internal/blobs"},
 	"registry/internal/blobs/fs":                {"chunker/chunkdir", "registry/internal/blobs"},
 	"registry/internal/bolt":                    {"chunker", "registry/internal/registers"},
+	"registry/internal/placement":               {"chunker", "registry/internal/blobs", "registry/manifest"},
+	"registry/internal/versions": {"chunker", "chunker/codec", "openapi", "registry/name", "registry/manifest",
+		"registry/internal/access", "registry/internal/blobs", "registry/internal/placement", "registry/internal/registers"},
 
 	// Floor 5: the program.
 	"cmd/ingot": {"chunker", "chunker/format", "chunker/synth", "client", "openapi",

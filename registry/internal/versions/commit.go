@@ -1,0 +1,324 @@
+package versions
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/ingot-ml/ingot/chunker"
+	"github.com/ingot-ml/ingot/openapi"
+	"github.com/ingot-ml/ingot/registry/internal/access"
+	"github.com/ingot-ml/ingot/registry/internal/placement"
+	"github.com/ingot-ml/ingot/registry/internal/registers"
+	"github.com/ingot-ml/ingot/registry/manifest"
+	"github.com/ingot-ml/ingot/registry/name"
+)
+
+// rounds bounds how often a step starts again because somebody else was faster.
+const rounds = 16
+
+// commit is one call of Commit on its way through the steps.
+type commit struct {
+	*Service
+	principal access.Principal
+	id        string
+	rec       *pushRecord
+	upload    *upload
+	repo      name.Repo
+	digest    chunker.Digest
+	document  []byte
+	manifest  *manifest.Manifest
+}
+
+// Commit makes the version that doc describes readable, then sets a tag on it if
+// one is named: steps P3 to P6. It may be called again with the same arguments
+// after any failure, at any replica.
+//
+// A chunk that the push may not name is CodeMissingChunks: upload those, then
+// commit again.
+func (s *Service) Commit(ctx context.Context, p access.Principal, id string, doc []byte, tag, expect string) (openapi.Committed, error) {
+	c, err := s.newCommit(ctx, p, id, doc, tag)
+	if err != nil {
+		return openapi.Committed{}, err
+	}
+	created, err := c.publish(ctx)
+	if err != nil {
+		return openapi.Committed{}, fmt.Errorf("commit %s@%s: %w", c.repo, c.digest.Short(), err)
+	}
+	done := openapi.Committed{Digest: c.digest, Created: created}
+	if tag != "" {
+		t, err := s.setTag(ctx, p, c.repo, tag, c.digest, expect)
+		if err != nil {
+			return openapi.Committed{}, err
+		}
+		done.Tag = &t
+	}
+	c.close(ctx)
+	return done, nil
+}
+
+// newCommit checks everything that can be checked without the chunks. A push that
+// is done may be committed again, since the answer may have been lost.
+func (s *Service) newCommit(ctx context.Context, p access.Principal, id string, doc []byte, tag string) (*commit, error) {
+	if tag != "" {
+		if err := name.CheckTag(tag); err != nil {
+			return nil, openapi.Errorf(openapi.CodeBadName, "%v", err)
+		}
+	}
+	m, err := manifest.Parse(doc)
+	if err != nil {
+		return nil, openapi.Errorf(openapi.CodeBadManifest, "%v", err)
+	}
+	rec, _, err := s.loadPush(ctx, p, id)
+	if err != nil {
+		return nil, err
+	}
+	c := &commit{Service: s, principal: p, id: id, rec: rec, repo: rec.repo(), digest: manifest.Name(doc), document: doc, manifest: m}
+	if rec.State == openapi.PushDone {
+		return c, nil
+	}
+	if c.rec, c.upload, err = s.openPush(ctx, p, id); err != nil {
+		return nil, err
+	}
+	return c, c.checkParent(ctx)
+}
+
+// checkParent wants the parent to be a version that the pusher can read, in this
+// repository or where the chunks of the version come from.
+func (c *commit) checkParent(ctx context.Context) error {
+	if c.manifest.Parent.IsZero() {
+		return nil
+	}
+	var h head
+	if _, err := c.load(ctx, headKey(c.repo, c.manifest.Parent), &h); err != nil {
+		return fmt.Errorf("read parent: %w", err)
+	}
+	if h.readable() {
+		return nil
+	}
+	ok, err := c.parentElsewhere(ctx)
+	if err == nil && !ok {
+		return openapi.Errorf(openapi.CodeBadManifest, "parent %s: no version of that name that %s can read", c.manifest.Parent.Short(), c.principal.Subject)
+	}
+	return err
+}
+
+// parentElsewhere looks for the parent in every repository that can be read.
+// Parents in other repositories are rare, so nothing keeps them at hand.
+func (c *commit) parentElsewhere(ctx context.Context) (found bool, err error) {
+	err = c.eachRepo(ctx, "", "", func(repo name.Repo) (bool, error) {
+		if c.Policy.Allow(c.principal, repo, access.Read) != nil {
+			return true, nil
+		}
+		var h head
+		if _, err := c.load(ctx, headKey(repo, c.manifest.Parent), &h); err != nil {
+			return false, err
+		}
+		found = h.readable()
+		return !found, nil
+	})
+	return found, err
+}
+
+// publish brings the head to committed. created is false when the version was
+// there before this push.
+func (c *commit) publish(ctx context.Context) (created bool, err error) {
+	for range rounds {
+		var h head
+		v, err := c.load(ctx, headKey(c.repo, c.digest), &h)
+		if err != nil {
+			return false, err
+		}
+		switch {
+		case h.State == stateCommitted:
+			return h.Push == c.id, nil
+		case h.State == stateCondemned:
+			err = c.restore(ctx, &h, v)
+		case c.upload == nil:
+			return false, openapi.Errorf(openapi.CodePushClosed, "push %s is done, and its version is gone: start another", c.id)
+		default:
+			err = c.attempt(ctx, h, v)
+		}
+		if err != nil && !isConflict(err) {
+			return false, err
+		}
+	}
+	return false, conflict("%s@%s: others commit the same version: try again", c.repo, c.digest.Short())
+}
+
+// restore takes a version back that is about to be retired: it is wanted.
+func (c *commit) restore(ctx context.Context, h *head, v registers.Version) error {
+	h.State = stateCommitted
+	_, err := c.swap(ctx, headKey(c.repo, c.digest), v, h)
+	return err
+}
+
+// attempt takes the head, whose version is v, through P3 to P5. Taking a pending
+// head over from another push is aborting it and publishing this one in one
+// step: the other push's P5 then fails, and it looks again.
+func (c *commit) attempt(ctx context.Context, old head, v registers.Version) error {
+	entries, err := c.place(ctx)
+	if err != nil {
+		return err
+	}
+	body, err := c.putBody(ctx, entries)
+	if err != nil {
+		return err
+	}
+	h := &head{
+		stamp: old.stamp, State: statePending, Body: body, E0: c.rec.E0, Push: c.id,
+		By: c.principal.Subject, At: c.Now().UTC(), facts: c.facts(entries),
+	}
+	key := headKey(c.repo, c.digest)
+	if v, err = c.swap(ctx, key, v, h); err != nil { // P3
+		return err
+	}
+	if err := c.checkEpochs(ctx, entries); err != nil { // P4
+		return err
+	}
+	h.State = stateCommitted
+	if _, err = c.swap(ctx, key, v, h); err != nil { // P5
+		return err
+	}
+	if err := c.Index.Add(ctx, c.repo.String(), c.digest, c.manifest.Chunks); err != nil {
+		c.Logger.WarnContext(ctx, "chunk index failed: chunks of this version will be uploaded again", "version", c.digest.Short(), "error", err)
+	}
+	return nil
+}
+
+// place finds every chunk of the version, or says which are missing.
+func (c *commit) place(ctx context.Context) ([]placement.Entry, error) {
+	digests := make([]chunker.Digest, len(c.manifest.Chunks))
+	for i, ref := range c.manifest.Chunks {
+		digests[i] = ref.Digest
+	}
+	places, err := c.find(ctx, c.principal, c.rec, c.upload, digests)
+	if err != nil {
+		return nil, err
+	}
+	if err := missingChunks(open(places)); err != nil {
+		return nil, err
+	}
+	entries := make([]placement.Entry, len(places))
+	for i, ref := range c.manifest.Chunks {
+		if places[i].plain != ref.Size {
+			return nil, openapi.Errorf(openapi.CodeBadManifest, "chunk %d, %s: has %d bytes, the manifest says %d", i, ref.Digest.Short(), places[i].plain, ref.Size)
+		}
+		entries[i] = places[i].entry
+	}
+	return entries, nil
+}
+
+func missingChunks(indexes []int) error {
+	if len(indexes) == 0 {
+		return nil
+	}
+	e := openapi.Errorf(openapi.CodeMissingChunks, "%d chunks are missing: upload them, then commit again", len(indexes))
+	for _, i := range indexes[:min(len(indexes), openapi.MaxMissing)] {
+		e.Missing = append(e.Missing, uint32(i))
+	}
+	return e
+}
+
+// putBody stores the body under a name of its own.
+func (c *commit) putBody(ctx context.Context, entries []placement.Entry) (string, error) {
+	nonce, err := c.token(nonceLen)
+	if err != nil {
+		return "", err
+	}
+	b := placement.Body{Document: c.document, Entries: entries}
+	body := fmt.Sprintf("b/%s/%s.%s.%s", c.repo, c.digest, c.id, nonce)
+	return body, c.Blobs.Put(ctx, body, b.Encode())
+}
+
+func (c *commit) facts(entries []placement.Entry) facts {
+	f := facts{Size: int64(c.manifest.Size()), Files: len(c.manifest.Files), Chunks: len(c.manifest.Chunks)}
+	if !c.manifest.Parent.IsZero() {
+		f.Parent = c.manifest.Parent.String()
+	}
+	for i := range entries {
+		f.Stored += int64(entries[i].Length)
+	}
+	return f
+}
+
+// checkEpochs is P4: a collection that began after P0 may have condemned what the
+// version names. The names of such a list are uploaded again under another
+// attempt, and the push is as if it had begun now.
+func (c *commit) checkEpochs(ctx context.Context, entries []placement.Entry) error {
+	var gc gcRecord
+	if _, err := c.load(ctx, gcKey, &gc); err != nil {
+		return err
+	}
+	if gc.Epoch == c.rec.E0 {
+		return nil
+	}
+	for epoch := c.rec.E0 + 1; epoch <= gc.Epoch; epoch++ {
+		if err := c.condemnEpoch(ctx, epoch); err != nil {
+			return err
+		}
+	}
+	var lost []int
+	for i := range entries {
+		if c.upload.absent(&entries[i]) {
+			lost = append(lost, i)
+		}
+	}
+	if len(lost) == 0 {
+		return nil
+	}
+	if err := c.advance(ctx, &gc); err != nil {
+		return err
+	}
+	return missingChunks(lost)
+}
+
+// condemnEpoch makes the names of every list of an epoch count as absent. A list
+// that was not used for deleting holds more names than one that was, and naming
+// fewer chunks is always safe.
+func (c *commit) condemnEpoch(ctx context.Context, epoch uint64) error {
+	any := false
+	for info, err := range c.Blobs.List(ctx, fmt.Sprintf("gl/%016x.", epoch), "") {
+		if err != nil {
+			return err
+		}
+		any = true
+		if err := c.condemn(ctx, c.upload, info.Name); err != nil {
+			return err
+		}
+	}
+	if !any {
+		return openapi.Errorf(openapi.CodePushClosed, "push %s is older than what is known of collections: start another", c.id)
+	}
+	return nil
+}
+
+// advance records that the push goes on with another attempt in the epoch of gc.
+func (c *commit) advance(ctx context.Context, gc *gcRecord) error {
+	rec, v, err := c.loadPush(ctx, c.principal, c.id)
+	if err != nil {
+		return err
+	}
+	rec.E0, rec.List, rec.Attempt = gc.Epoch, gc.active(), rec.Attempt+1
+	if _, err := c.swap(ctx, pushKey(c.id), v, rec); err != nil && !isConflict(err) {
+		return err
+	}
+	return nil
+}
+
+// close marks the push as done. Nothing depends on it: if it fails, the push
+// expires.
+func (c *commit) close(ctx context.Context) {
+	c.uploads.forget(c.id)
+	if c.rec.State == openapi.PushDone {
+		return
+	}
+	rec, v, err := c.loadPush(ctx, c.principal, c.id)
+	if err == nil && rec.State == openapi.PushOpen {
+		rec.State = openapi.PushDone
+		_, err = c.swap(ctx, pushKey(c.id), v, rec)
+	}
+	if err != nil && !isConflict(err) && !errors.Is(err, context.Canceled) {
+		c.Logger.WarnContext(ctx, "push stays open until it expires", "push", c.id, "error", err)
+	}
+}

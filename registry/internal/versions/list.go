@@ -1,0 +1,319 @@
+package versions
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/ingot-ml/ingot/chunker"
+	"github.com/ingot-ml/ingot/openapi"
+	"github.com/ingot-ml/ingot/registry/internal/access"
+	"github.com/ingot-ml/ingot/registry/internal/placement"
+	"github.com/ingot-ml/ingot/registry/name"
+)
+
+// pastRepo sorts after every key of a repository and before those of the next.
+const pastRepo = "/\xff"
+
+// eachRepo calls f with every repository that has ever had a version, in the
+// order of their keys, until f returns false. It skips from one to the next, so
+// the versions of one cost nothing. namespace limits it to one, after is the
+// repository behind which it begins.
+func (s *Service) eachRepo(ctx context.Context, namespace, after string, f func(name.Repo) (bool, error)) error {
+	prefix := "m/"
+	if namespace != "" {
+		prefix += namespace + "/"
+	}
+	if after != "" {
+		after = "m/" + after + pastRepo
+	}
+	for {
+		page, err := s.Registers.List(ctx, prefix, after, 1)
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		repo, _, err := parseKey(page[0].Key)
+		if err != nil {
+			return err
+		}
+		if more, err := f(repo); err != nil || !more {
+			return err
+		}
+		after = "m/" + repo.String() + pastRepo
+	}
+}
+
+// eachHead calls f with the readable versions of repo whose digests are greater
+// than after, in order, until it returns false.
+func (s *Service) eachHead(ctx context.Context, repo name.Repo, after string, f func(chunker.Digest, *head) (bool, error)) error {
+	prefix := "m/" + repo.String() + "/"
+	if after != "" {
+		after = prefix + after
+	}
+	return s.each(ctx, prefix, after, func(key string) (bool, error) {
+		var h head
+		if _, err := s.load(ctx, key, &h); err != nil {
+			return false, err
+		}
+		if !h.readable() {
+			return true, nil
+		}
+		d, err := chunker.ParseDigest(key[len(prefix):])
+		if err != nil {
+			return false, fmt.Errorf("register %q: %w", key, err)
+		}
+		return f(d, &h)
+	})
+}
+
+// Repos returns a page of the repositories that p may read and that have a
+// version or a tag. namespace limits it to one.
+func (s *Service) Repos(ctx context.Context, p access.Principal, namespace, after string, limit int) (openapi.RepoList, error) {
+	list := openapi.RepoList{Repos: []openapi.RepoInfo{}}
+	if err := checkRepoPage(namespace, after); err != nil {
+		return list, err
+	}
+	err := s.eachRepo(ctx, namespace, after, func(repo name.Repo) (bool, error) {
+		if s.Policy.Allow(p, repo, access.Read) != nil {
+			return true, nil
+		}
+		info, err := s.countRepo(ctx, repo)
+		if err != nil || info.Versions+info.Tags == 0 {
+			return true, err
+		}
+		if len(list.Repos) == limit {
+			list.Next = list.Repos[limit-1].Name
+			return false, nil
+		}
+		list.Repos = append(list.Repos, info)
+		return true, nil
+	})
+	if err != nil {
+		return list, fmt.Errorf("list repositories: %w", err)
+	}
+	return list, nil
+}
+
+func checkRepoPage(namespace, after string) error {
+	if after != "" {
+		if _, err := name.ParseRepo(after); err != nil {
+			return openapi.Errorf(openapi.CodeBadName, "after: %v", err)
+		}
+	}
+	if namespace != "" {
+		if _, err := name.ParseRepo(namespace + "/x"); err != nil {
+			return openapi.Errorf(openapi.CodeBadName, "namespace %.80q: %v", namespace, err)
+		}
+	}
+	return nil
+}
+
+func (s *Service) countRepo(ctx context.Context, repo name.Repo) (openapi.RepoInfo, error) {
+	info := openapi.RepoInfo{Name: repo.String()}
+	err := s.eachHead(ctx, repo, "", func(chunker.Digest, *head) (bool, error) {
+		info.Versions++
+		return true, nil
+	})
+	if err != nil {
+		return info, err
+	}
+	return info, s.eachTag(ctx, repo, "", func(string, *tagRecord) (bool, error) {
+		info.Tags++
+		return true, nil
+	})
+}
+
+// Versions returns a page of the versions of repo, by digest.
+func (s *Service) Versions(ctx context.Context, p access.Principal, repo name.Repo, after string, limit int) (openapi.VersionList, error) {
+	list := openapi.VersionList{Versions: []openapi.VersionInfo{}}
+	if after != "" {
+		if _, err := chunker.ParseDigest(after); err != nil {
+			return list, openapi.Errorf(openapi.CodeBadName, "after: %v", err)
+		}
+	}
+	if err := s.existing(ctx, p, repo); err != nil {
+		return list, err
+	}
+	tags, err := s.tagsByDigest(ctx, repo)
+	if err != nil {
+		return list, fmt.Errorf("list versions of %s: %w", repo, err)
+	}
+	err = s.eachHead(ctx, repo, after, func(d chunker.Digest, h *head) (bool, error) {
+		if len(list.Versions) == limit {
+			list.Next = list.Versions[limit-1].Digest.String()
+			return false, nil
+		}
+		list.Versions = append(list.Versions, openapi.VersionInfo{
+			Digest: d, Parent: h.Parent, Created: h.At, By: h.By, Size: h.Size, Files: h.Files,
+			Chunks: h.Chunks, Stored: h.Stored, Tags: append([]string{}, tags[d.String()]...),
+		})
+		return true, nil
+	})
+	if err != nil {
+		return list, fmt.Errorf("list versions of %s: %w", repo, err)
+	}
+	return list, nil
+}
+
+// existing returns not found unless p may read repo and repo has ever had a
+// version.
+func (s *Service) existing(ctx context.Context, p access.Principal, repo name.Repo) error {
+	missing := notFound("repository %s: not found", repo)
+	if s.Policy.Allow(p, repo, access.Read) != nil {
+		return missing
+	}
+	page, err := s.Registers.List(ctx, "m/"+repo.String()+"/", "", 1)
+	if err != nil {
+		return fmt.Errorf("read repository %s: %w", repo, err)
+	}
+	if len(page) == 0 {
+		return missing
+	}
+	return nil
+}
+
+func (s *Service) tagsByDigest(ctx context.Context, repo name.Repo) (map[string][]string, error) {
+	tags := map[string][]string{}
+	err := s.eachTag(ctx, repo, "", func(tag string, rec *tagRecord) (bool, error) {
+		tags[rec.Digest] = append(tags[rec.Digest], tag)
+		return true, nil
+	})
+	return tags, err
+}
+
+// Tags returns a page of the tags of repo, by name.
+func (s *Service) Tags(ctx context.Context, p access.Principal, repo name.Repo, after string, limit int) (openapi.TagList, error) {
+	list := openapi.TagList{Tags: []openapi.Tag{}}
+	if after != "" {
+		if err := name.CheckTag(after); err != nil {
+			return list, openapi.Errorf(openapi.CodeBadName, "after: %v", err)
+		}
+	}
+	if err := s.existing(ctx, p, repo); err != nil {
+		return list, err
+	}
+	err := s.eachTag(ctx, repo, after, func(tag string, rec *tagRecord) (bool, error) {
+		if len(list.Tags) == limit {
+			list.Next = list.Tags[limit-1].Name
+			return false, nil
+		}
+		t, err := rec.view(tag)
+		list.Tags = append(list.Tags, t)
+		return true, err
+	})
+	if err != nil {
+		return list, fmt.Errorf("list tags of %s: %w", repo, err)
+	}
+	return list, nil
+}
+
+// Stats weighs what p may read. Without a namespace, the bytes stored are those
+// of all blobs; with one, those of the chunks that its versions use, each once.
+func (s *Service) Stats(ctx context.Context, p access.Principal, namespace string) (openapi.Stats, error) {
+	var stats openapi.Stats
+	if err := checkRepoPage(namespace, ""); err != nil {
+		return stats, err
+	}
+	w := weighing{Stats: &stats}
+	if namespace != "" {
+		w.places = map[place]bool{}
+	}
+	err := s.eachRepo(ctx, namespace, "", func(repo name.Repo) (bool, error) {
+		if s.Policy.Allow(p, repo, access.Read) != nil {
+			return true, nil
+		}
+		return true, s.weighRepo(ctx, repo, &w)
+	})
+	if err == nil && namespace == "" {
+		err = s.weighStore(ctx, &stats)
+	}
+	if err != nil {
+		return stats, fmt.Errorf("weigh the registry: %w", err)
+	}
+	return stats, nil
+}
+
+// place tells two chunks apart.
+type place struct {
+	object string
+	offset uint32
+}
+
+// weighing adds up what versions hold. places are those of the chunks seen; nil
+// when chunks are not weighed.
+type weighing struct {
+	*openapi.Stats
+	places map[place]bool
+}
+
+func (w *weighing) add(e *placement.Entry) {
+	at := place{e.Object, e.Offset}
+	if w.places[at] {
+		return
+	}
+	w.places[at] = true
+	w.Stored += int64(e.Length)
+	w.Blobs++
+}
+
+func (s *Service) weighRepo(ctx context.Context, repo name.Repo, w *weighing) error {
+	versions := 0
+	err := s.eachHead(ctx, repo, "", func(_ chunker.Digest, h *head) (bool, error) {
+		versions++
+		w.Total += h.Size
+		if w.places == nil {
+			return true, nil
+		}
+		b, err := s.loadBody(ctx, h.Body)
+		if err != nil {
+			return false, err
+		}
+		for i := range b.entries {
+			w.add(&b.entries[i])
+		}
+		return true, nil
+	})
+	if err != nil {
+		return err
+	}
+	tags := 0
+	err = s.eachTag(ctx, repo, "", func(string, *tagRecord) (bool, error) {
+		tags++
+		return true, nil
+	})
+	w.Versions, w.Tags = w.Versions+versions, w.Tags+tags
+	if versions+tags > 0 {
+		w.Repos++
+	}
+	return err
+}
+
+func (s *Service) weighStore(ctx context.Context, stats *openapi.Stats) error {
+	for info, err := range s.Blobs.List(ctx, "", "") {
+		if err != nil {
+			return err
+		}
+		if !strings.HasPrefix(info.Name, "gl/") { // lists come and go
+			stats.Blobs++
+			stats.Stored += info.Size
+		}
+	}
+	return nil
+}
+
+// Reindex tells the index of every version that can be read, after it was lost.
+func (s *Service) Reindex(ctx context.Context) error {
+	err := s.eachRepo(ctx, "", "", func(repo name.Repo) (bool, error) {
+		return true, s.eachHead(ctx, repo, "", func(d chunker.Digest, h *head) (bool, error) {
+			b, err := s.loadBody(ctx, h.Body)
+			if err != nil {
+				return false, err
+			}
+			return true, s.Index.Add(ctx, repo.String(), d, b.manifest.Chunks)
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("rebuild the chunk index: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,132 @@
+package versions
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"github.com/ingot-ml/ingot/chunker"
+	"github.com/ingot-ml/ingot/openapi"
+	"github.com/ingot-ml/ingot/registry/internal/access"
+	"github.com/ingot-ml/ingot/registry/internal/blobs"
+	"github.com/ingot-ml/ingot/registry/internal/registers"
+	"github.com/ingot-ml/ingot/registry/name"
+)
+
+// The defaults of a Config.
+const (
+	// DefaultPushTTL is long enough for a push over a slow line with a weekend in
+	// it. An expired push costs its uploads, nothing else.
+	DefaultPushTTL = 7 * 24 * time.Hour
+	// DefaultBodyCache holds the bodies of some ten models of 140 GB.
+	DefaultBodyCache = 64 << 20
+	// DefaultPushMemory is how many uploaded chunks are remembered, of all pushes
+	// together: some 200 bytes each.
+	DefaultPushMemory = 1 << 18
+)
+
+// Config is what a Service stands on. Zero values of the limits mean the
+// defaults; everything else must be set.
+type Config struct {
+	Registers  registers.Engine
+	Blobs      blobs.Store
+	Index      Index
+	Policy     access.Policy
+	Now        func() time.Time
+	Rand       io.Reader // of nonces and push ids; must be safe for concurrent use
+	Logger     *slog.Logger
+	PushTTL    time.Duration
+	BodyCache  int64 // bytes
+	PushMemory int   // chunks
+}
+
+// Index is a hint where chunks may be found: it may know too little, and what it
+// knows may be out of date. It is safe for concurrent use.
+type Index interface {
+	// Add notes that a version of repo places these chunks.
+	Add(ctx context.Context, repo string, version chunker.Digest, chunks []chunker.Ref) error
+	// Lookup returns, for each digest, versions that may place it, the best first.
+	Lookup(ctx context.Context, digests []chunker.Digest) ([][]Source, error)
+}
+
+// Source is a version that may place a chunk.
+type Source struct {
+	Repo    string
+	Version chunker.Digest
+}
+
+// Service is the registry's core. All methods are safe for concurrent use.
+//
+// Errors that a caller can act on are *openapi.Error; all others are faults of
+// the registry or of what it stands on. What a principal may not read does not
+// exist for it.
+type Service struct {
+	Config
+	bodies  *bodyCache
+	uploads *uploads
+	hashing singleflight.Group
+}
+
+// New returns a Service.
+func New(c Config) *Service {
+	if c.PushTTL == 0 {
+		c.PushTTL = DefaultPushTTL
+	}
+	if c.BodyCache == 0 {
+		c.BodyCache = DefaultBodyCache
+	}
+	if c.PushMemory == 0 {
+		c.PushMemory = DefaultPushMemory
+	}
+	if c.Rand == nil {
+		c.Rand = rand.Reader
+	}
+	return &Service{Config: c, bodies: newBodyCache(c.BodyCache), uploads: newUploads(c.PushMemory)}
+}
+
+// token returns n random bytes as lower-case hex digits.
+func (s *Service) token(n int) (string, error) {
+	b := make([]byte, n)
+	if _, err := io.ReadFull(s.Rand, b); err != nil {
+		return "", fmt.Errorf("read randomness: %w", err)
+	}
+	return hex.EncodeToString(b), nil
+}
+
+// nonceLen is the random bytes that make two writes of one register differ.
+const nonceLen = 8
+
+// readable returns nil when p may read repo, else an error that says that what
+// does not exist.
+func (s *Service) readable(p access.Principal, repo name.Repo, what string) error {
+	if s.Policy.Allow(p, repo, access.Read) != nil {
+		return notFound("%s: not found", what)
+	}
+	return nil
+}
+
+// allowed returns nil when p may do a to repo. Who may read repo learns that it
+// may not; for others repo does not exist.
+func (s *Service) allowed(p access.Principal, repo name.Repo, a access.Action) error {
+	if s.Policy.Allow(p, repo, a) == nil {
+		return nil
+	}
+	if s.Policy.Allow(p, repo, access.Read) == nil {
+		return openapi.Errorf(openapi.CodeForbidden, "%s: %s may not %s here", repo, p.Subject, a)
+	}
+	return notFound("repository %s: not found", repo)
+}
+
+func notFound(format string, args ...any) error {
+	return openapi.Errorf(openapi.CodeNotFound, format, args...)
+}
+
+func conflict(format string, args ...any) error {
+	return openapi.Errorf(openapi.CodeConflict, format, args...)
+}

@@ -1,0 +1,128 @@
+package versions
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/ingot-ml/ingot/openapi"
+	"github.com/ingot-ml/ingot/registry/internal/access"
+	"github.com/ingot-ml/ingot/registry/internal/placement"
+	"github.com/ingot-ml/ingot/registry/internal/registers"
+	"github.com/ingot-ml/ingot/registry/name"
+)
+
+const (
+	pushIDLen = 10 // random bytes of a push id
+	// parallel is how many requests at a time a client is told to make: enough to
+	// hide the verification of one chunk behind the transfer of others.
+	parallel = 8
+)
+
+// StartPush begins a push to repo: step P0. The state of collection is read
+// before any answer about what exists.
+func (s *Service) StartPush(ctx context.Context, p access.Principal, repo name.Repo) (openapi.Push, error) {
+	if err := s.allowed(p, repo, access.Push); err != nil {
+		return openapi.Push{}, err
+	}
+	var gc gcRecord
+	if _, err := s.load(ctx, gcKey, &gc); err != nil {
+		return openapi.Push{}, fmt.Errorf("start push: %w", err)
+	}
+	id, err := s.token(pushIDLen)
+	if err != nil {
+		return openapi.Push{}, fmt.Errorf("start push: %w", err)
+	}
+	rec := pushRecord{
+		Namespace: repo.Namespace, Model: repo.Name, Subject: p.Subject,
+		E0: gc.Epoch, List: gc.active(), Expires: s.Now().Add(s.PushTTL).UTC(), State: openapi.PushOpen,
+	}
+	if _, err := s.swap(ctx, pushKey(id), registers.Absent, &rec); err != nil {
+		return openapi.Push{}, fmt.Errorf("start push: %w", err)
+	}
+	return rec.view(id), nil
+}
+
+// active returns the list whose names count as absent, or none.
+func (g *gcRecord) active() string {
+	if g.Phase == phaseIdle {
+		return ""
+	}
+	return g.List
+}
+
+func (r *pushRecord) view(id string) openapi.Push {
+	return openapi.Push{ID: id, Repo: r.repo().String(), State: r.State, Expires: r.Expires, Parallel: parallel}
+}
+
+// Push tells how a push stands.
+func (s *Service) Push(ctx context.Context, p access.Principal, id string) (openapi.Push, error) {
+	rec, _, err := s.loadPush(ctx, p, id)
+	if err != nil {
+		return openapi.Push{}, err
+	}
+	return rec.view(id), nil
+}
+
+// loadPush reads the record of a push that p has started. One that has expired
+// reads as aborted.
+func (s *Service) loadPush(ctx context.Context, p access.Principal, id string) (*pushRecord, registers.Version, error) {
+	if len(id) != 2*pushIDLen || strings.Trim(id, "0123456789abcdef") != "" {
+		return nil, "", openapi.Errorf(openapi.CodeBadName, "push %.40q: want %d hex digits", id, 2*pushIDLen)
+	}
+	var rec pushRecord
+	v, err := s.load(ctx, pushKey(id), &rec)
+	if err != nil {
+		return nil, "", fmt.Errorf("read push %s: %w", id, err)
+	}
+	if v == registers.Absent || rec.Subject != p.Subject || s.Policy.Allow(p, rec.repo(), access.Push) != nil {
+		return nil, "", notFound("push %s: not found", id)
+	}
+	if rec.State == openapi.PushOpen && !s.Now().Before(rec.Expires) {
+		rec.State = openapi.PushAborted
+	}
+	return &rec, v, nil
+}
+
+// openPush returns a push that takes chunks, and what is remembered of it.
+func (s *Service) openPush(ctx context.Context, p access.Principal, id string) (*pushRecord, *upload, error) {
+	rec, _, err := s.loadPush(ctx, p, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	if rec.State != openapi.PushOpen {
+		return nil, nil, openapi.Errorf(openapi.CodePushClosed, "push %s is %s: start another", id, rec.State)
+	}
+	u := s.uploads.get(id)
+	if rec.List != "" && !u.knowsList(rec.List) {
+		if err := s.condemn(ctx, u, rec.List); err != nil {
+			return nil, nil, err
+		}
+	}
+	return rec, u, nil
+}
+
+// condemn makes the names of a list of collection count as absent for u.
+func (s *Service) condemn(ctx context.Context, u *upload, list string) error {
+	names, err := s.readList(ctx, list)
+	if err != nil {
+		return err
+	}
+	u.condemn(list, names)
+	return nil
+}
+
+// maxListBytes bounds the blob of a list: its names at about their longest.
+const maxListBytes = 160 << 20
+
+func (s *Service) readList(ctx context.Context, list string) ([]string, error) {
+	raw, err := s.readBlob(ctx, list, maxListBytes)
+	if err != nil {
+		return nil, fmt.Errorf("read list of collection: %w", err)
+	}
+	names, err := placement.ParseList(raw)
+	if err != nil {
+		return nil, fmt.Errorf("read list of collection %q: %w", list, err)
+	}
+	return names, nil
+}

@@ -1,0 +1,243 @@
+package versions
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/ingot-ml/ingot/chunker"
+	"github.com/ingot-ml/ingot/openapi"
+	"github.com/ingot-ml/ingot/registry/internal/access"
+	"github.com/ingot-ml/ingot/registry/internal/registers"
+	"github.com/ingot-ml/ingot/registry/name"
+)
+
+// Tag returns where a tag points.
+func (s *Service) Tag(ctx context.Context, p access.Principal, repo name.Repo, tag string) (openapi.Tag, error) {
+	what := repo.String() + ":" + tag
+	if err := name.CheckTag(tag); err != nil {
+		return openapi.Tag{}, openapi.Errorf(openapi.CodeBadName, "%v", err)
+	}
+	if err := s.readable(p, repo, what); err != nil {
+		return openapi.Tag{}, err
+	}
+	var rec tagRecord
+	if _, err := s.load(ctx, tagKey(repo, tag), &rec); err != nil {
+		return openapi.Tag{}, fmt.Errorf("read tag %s: %w", what, err)
+	}
+	if rec.Digest == "" {
+		return openapi.Tag{}, notFound("%s: not found", what)
+	}
+	return rec.view(tag)
+}
+
+func (r *tagRecord) view(tag string) (openapi.Tag, error) {
+	d, err := chunker.ParseDigest(r.Digest)
+	if err != nil {
+		return openapi.Tag{}, fmt.Errorf("read tag %s: %w", tag, err)
+	}
+	return openapi.Tag{Name: tag, Digest: d, Updated: r.At, By: r.By}, nil
+}
+
+// Resolve returns the version that a reference names now.
+func (s *Service) Resolve(ctx context.Context, p access.Principal, ref name.Ref) (chunker.Digest, error) {
+	if ref.Digest.IsZero() {
+		t, err := s.Tag(ctx, p, ref.Repo, ref.Tag)
+		return t.Digest, err
+	}
+	if err := s.readable(p, ref.Repo, ref.String()); err != nil {
+		return chunker.Digest{}, err
+	}
+	_, _, err := s.readHead(ctx, ref.Repo, ref.Digest)
+	return ref.Digest, err
+}
+
+// SetTag makes or moves a tag, if it is where the request expects it.
+func (s *Service) SetTag(ctx context.Context, p access.Principal, repo name.Repo, tag string, to openapi.SetTag) (openapi.Tag, error) {
+	if err := name.CheckTag(tag); err != nil {
+		return openapi.Tag{}, openapi.Errorf(openapi.CodeBadName, "%v", err)
+	}
+	if err := s.allowed(p, repo, access.Push); err != nil {
+		return openapi.Tag{}, err
+	}
+	if _, _, err := s.readHead(ctx, repo, to.Digest); err != nil {
+		return openapi.Tag{}, err
+	}
+	return s.setTag(ctx, p, repo, tag, to.Digest, to.Expect)
+}
+
+// setTag is P6: the tag is written, and then the version is read again. Who
+// retires a version does it the other way round, so that one of the two sees the
+// other.
+func (s *Service) setTag(ctx context.Context, p access.Principal, repo name.Repo, tag string, d chunker.Digest, expect string) (openapi.Tag, error) {
+	for range rounds {
+		var rec tagRecord
+		v, err := s.load(ctx, tagKey(repo, tag), &rec)
+		if err != nil {
+			return openapi.Tag{}, fmt.Errorf("set tag %s:%s: %w", repo, tag, err)
+		}
+		if err := checkExpect(repo, tag, rec.Digest, expect, d.String()); err != nil {
+			return openapi.Tag{}, err
+		}
+		if rec.Digest != d.String() {
+			rec.Prev, rec.Digest, rec.By, rec.At = rec.Digest, d.String(), p.Subject, s.Now().UTC()
+			if v, err = s.swap(ctx, tagKey(repo, tag), v, &rec); isConflict(err) {
+				continue
+			} else if err != nil {
+				return openapi.Tag{}, fmt.Errorf("set tag %s:%s: %w", repo, tag, err)
+			}
+		}
+		if err := s.keep(ctx, repo, d); err != nil {
+			return openapi.Tag{}, s.untag(ctx, repo, tag, &rec, v, err)
+		}
+		return rec.view(tag)
+	}
+	return openapi.Tag{}, conflict("tag %s:%s: others move it: try again", repo, tag)
+}
+
+// checkExpect compares where a tag is with where it should be. A tag that is
+// already where it is to go is fine: the answer of a first try may have been lost.
+func checkExpect(repo name.Repo, tag, got, expect, to string) error {
+	switch {
+	case expect == "" || got == expect || got != "" && got == to:
+		return nil
+	case expect == openapi.ExpectNone && got == "":
+		return nil
+	case got == "":
+		return openapi.Errorf(openapi.CodeTagMoved, "tag %s:%s does not exist, %.12s was expected", repo, tag, expect)
+	case expect == openapi.ExpectNone:
+		return openapi.Errorf(openapi.CodeTagMoved, "tag %s:%s exists and is at %.12s", repo, tag, got)
+	}
+	return openapi.Errorf(openapi.CodeTagMoved, "tag %s:%s is at %.12s, %.12s was expected", repo, tag, got, expect)
+}
+
+// keep makes sure that a version which a tag points at stays: one that is about
+// to be retired is taken back.
+func (s *Service) keep(ctx context.Context, repo name.Repo, d chunker.Digest) error {
+	for range rounds {
+		var h head
+		v, err := s.load(ctx, headKey(repo, d), &h)
+		if err != nil {
+			return err
+		}
+		switch h.State {
+		case stateCommitted:
+			return nil
+		case stateCondemned:
+			h.State = stateCommitted
+			if _, err = s.swap(ctx, headKey(repo, d), v, &h); !isConflict(err) {
+				return err
+			}
+		default:
+			return notFound("%s@%s: not found", repo, d.Short())
+		}
+	}
+	return conflict("%s@%s: others change it: try again", repo, d.Short())
+}
+
+// untag takes a tag back from a version that is gone, and returns why.
+func (s *Service) untag(ctx context.Context, repo name.Repo, tag string, rec *tagRecord, v registers.Version, why error) error {
+	rec.Digest, rec.Prev = rec.Prev, rec.Digest
+	if _, err := s.swap(ctx, tagKey(repo, tag), v, rec); err != nil && !isConflict(err) {
+		return fmt.Errorf("take tag %s:%s back: %w", repo, tag, err)
+	}
+	return why
+}
+
+// DeleteTag deletes a tag, if it is where the caller expects it. The version
+// stays.
+func (s *Service) DeleteTag(ctx context.Context, p access.Principal, repo name.Repo, tag, expect string) error {
+	if err := name.CheckTag(tag); err != nil {
+		return openapi.Errorf(openapi.CodeBadName, "%v", err)
+	}
+	if err := s.allowed(p, repo, access.Delete); err != nil {
+		return err
+	}
+	for range rounds {
+		var rec tagRecord
+		v, err := s.load(ctx, tagKey(repo, tag), &rec)
+		if err != nil {
+			return fmt.Errorf("delete tag %s:%s: %w", repo, tag, err)
+		}
+		if rec.Digest == "" {
+			return notFound("%s:%s: not found", repo, tag)
+		}
+		if err := checkExpect(repo, tag, rec.Digest, expect, ""); err != nil {
+			return err
+		}
+		rec.Prev, rec.Digest, rec.By, rec.At = rec.Digest, "", p.Subject, s.Now().UTC()
+		if _, err = s.swap(ctx, tagKey(repo, tag), v, &rec); !isConflict(err) {
+			return err
+		}
+	}
+	return conflict("tag %s:%s: others move it: try again", repo, tag)
+}
+
+// Delete retires a version that no tag points at. Its bytes stay until they are
+// collected.
+func (s *Service) Delete(ctx context.Context, p access.Principal, repo name.Repo, d chunker.Digest) error {
+	if err := s.allowed(p, repo, access.Delete); err != nil {
+		return err
+	}
+	h, v, err := s.readHead(ctx, repo, d)
+	if err != nil {
+		return err
+	}
+	if h.State == stateCommitted {
+		h.State = stateCondemned
+		if v, err = s.swap(ctx, headKey(repo, d), v, h); err != nil {
+			return s.lostRace(repo, d, err)
+		}
+	}
+	tags, err := s.tagsOf(ctx, repo, d)
+	if err != nil {
+		return err
+	}
+	h.State, h.At = stateDead, s.Now().UTC()
+	if len(tags) > 0 {
+		h.State = stateCommitted
+	}
+	if _, err := s.swap(ctx, headKey(repo, d), v, h); err != nil {
+		return s.lostRace(repo, d, err)
+	}
+	if len(tags) > 0 {
+		return conflict("%s@%s: tag %s points at it: delete or move that first", repo, d.Short(), tags[0])
+	}
+	return nil
+}
+
+func (s *Service) lostRace(repo name.Repo, d chunker.Digest, err error) error {
+	if isConflict(err) {
+		return conflict("%s@%s: others change it: look and try again", repo, d.Short())
+	}
+	return fmt.Errorf("retire %s@%s: %w", repo, d.Short(), err)
+}
+
+// tagsOf returns the tags of repo that point at d.
+func (s *Service) tagsOf(ctx context.Context, repo name.Repo, d chunker.Digest) (tags []string, err error) {
+	err = s.eachTag(ctx, repo, "", func(tag string, rec *tagRecord) (bool, error) {
+		if rec.Digest == d.String() {
+			tags = append(tags, tag)
+		}
+		return true, nil
+	})
+	return tags, err
+}
+
+// eachTag calls f with the tags of repo that are greater than after and not
+// deleted, in order, until it returns false.
+func (s *Service) eachTag(ctx context.Context, repo name.Repo, after string, f func(string, *tagRecord) (bool, error)) error {
+	prefix := tagKey(repo, "")
+	if after != "" {
+		after = prefix + after
+	}
+	return s.each(ctx, prefix, after, func(key string) (bool, error) {
+		var rec tagRecord
+		if _, err := s.load(ctx, key, &rec); err != nil {
+			return false, err
+		}
+		if rec.Digest == "" {
+			return true, nil
+		}
+		return f(key[len(prefix):], &rec)
+	})
+}
