@@ -1,0 +1,76 @@
+package httpapi
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/ingot-ml/ingot/openapi"
+	"github.com/ingot-ml/ingot/registry/internal/blobs"
+)
+
+// fail answers with what the error is to the caller. Where that cannot be, it
+// closes the connection.
+func (a *API) fail(c echo.Context, err error) {
+	if c.Response().Committed || c.Request().Context().Err() != nil {
+		a.abort(c, err)
+	}
+	e := a.told(c, err)
+	if e.Code == openapi.CodeBusy || e.Code == openapi.CodeUnavailable {
+		c.Response().Header().Set("Retry-After", "1")
+	}
+	if err := sendJSON(c, e.Code.Status(), openapi.ErrorBody{Error: e}); err != nil {
+		a.abort(c, err)
+	}
+}
+
+// told returns what the caller is told of an error. What is not for the caller
+// goes to the log, under an id that the message has too.
+func (a *API) told(c echo.Context, err error) *openapi.Error {
+	if e, ok := errors.AsType[*openapi.Error](err); ok {
+		return e
+	}
+	if e, ok := errors.AsType[*echo.HTTPError](err); ok {
+		return unrouted(e, c.Request())
+	}
+	id := strings.ToLower(rand.Text()[:10])
+	switch {
+	case errors.Is(err, blobs.ErrNoSpace):
+		a.logFault(c, id, err)
+		return openapi.Errorf(openapi.CodeNoSpace, "the registry has no space left: ask its operator to make room")
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return openapi.Errorf(openapi.CodeUnavailable, "the registry gave up the request: try again later")
+	}
+	a.logFault(c, id, err)
+	return openapi.Errorf(openapi.CodeInternal, "the registry failed: its log has the cause under %s", id)
+}
+
+func (a *API) logFault(c echo.Context, id string, err error) {
+	r := c.Request()
+	a.logger.ErrorContext(r.Context(), "request failed", "id", id, "method", r.Method, "path", r.URL.Path, "error", err)
+}
+
+// unrouted translates the router's errors.
+func unrouted(e *echo.HTTPError, r *http.Request) *openapi.Error {
+	switch e.Code {
+	case http.StatusNotFound:
+		return openapi.Errorf(openapi.CodeNotFound, "no such path: %.200q", r.URL.Path)
+	case http.StatusMethodNotAllowed:
+		return openapi.Errorf(openapi.CodeNotAllowed, "no %.20q for %.200q", r.Method, r.URL.Path)
+	default:
+		return openapi.Errorf(openapi.CodeBadRequest, "%v", e.Message)
+	}
+}
+
+// abort closes the connection, the only way to tell of a failure behind the
+// first byte of a body.
+func (a *API) abort(c echo.Context, err error) {
+	if c.Request().Context().Err() == nil {
+		a.logFault(c, "", err)
+	}
+	panic(http.ErrAbortHandler)
+}

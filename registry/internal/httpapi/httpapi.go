@@ -1,0 +1,127 @@
+package httpapi
+
+import (
+	"io"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/ingot-ml/ingot/chunker"
+	"github.com/ingot-ml/ingot/chunker/codec"
+	"github.com/ingot-ml/ingot/registry/internal/access"
+)
+
+// Config is what an API works with.
+type Config struct {
+	Service Service
+	// Principal tells who asks; nil means that everybody is access.Anonymous.
+	Principal func(*http.Request) access.Principal
+	// Memory is how many bytes request bodies and the work on them may take
+	// together. A body that needs more than all of it waits until it is alone.
+	Memory int64
+	// Logger gets a line for every request, and every fault. Nil is silence.
+	Logger *slog.Logger
+	// Version is the program's, for /healthz.
+	Version string
+}
+
+// API answers the requests of registry.yaml. It is safe for concurrent use.
+type API struct {
+	service   Service
+	principal func(*http.Request) access.Principal
+	logger    *slog.Logger
+	version   string
+	router    *echo.Echo
+	memory    int64
+	budget    *semaphore.Weighted // of memory bytes
+	buffers   sync.Pool           // of *[]byte that hold any encoded chunk
+	draining  atomic.Bool
+	load      load
+}
+
+// New returns an API of the service.
+func New(c Config) *API {
+	a := &API{
+		service:   c.Service,
+		principal: c.Principal,
+		logger:    c.Logger,
+		version:   c.Version,
+		router:    echo.New(),
+		memory:    c.Memory,
+		budget:    semaphore.NewWeighted(c.Memory),
+		load:      load{last: time.Now()},
+	}
+	if a.principal == nil {
+		a.principal = func(*http.Request) access.Principal { return access.Anonymous }
+	}
+	if a.logger == nil {
+		a.logger = slog.New(slog.DiscardHandler)
+	}
+	a.buffers.New = func() any {
+		b := make([]byte, maxEncoded)
+		return &b
+	}
+	a.router.Logger.SetOutput(io.Discard)
+	a.router.HTTPErrorHandler = func(err error, c echo.Context) { a.fail(c, err) }
+	a.router.Use(a.around)
+	a.routes()
+	return a
+}
+
+// maxEncoded is the length in bytes of the longest encoded chunk.
+var maxEncoded = codec.MaxEncoded(chunker.MaxSize)
+
+// ServeHTTP implements http.Handler.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	a.load.enter()
+	defer a.load.leave()
+	a.router.ServeHTTP(w, r)
+}
+
+// Drain makes every later request fail with unavailable and close its connection.
+// Those under way go on.
+func (a *API) Drain() { a.draining.Store(true) }
+
+const (
+	repoPath    = "/v1/repos/:namespace/:model"
+	versionPath = repoPath + "/versions/:digest"
+	pushPath    = "/v1/pushes/:push"
+)
+
+func (a *API) routes() {
+	a.get("/healthz", a.getHealth)
+	a.get("/openapi.yaml", a.getSpec)
+	a.get("/v1/stats", a.getStats)
+	a.get("/v1/repos", a.listRepos)
+	a.get("/v1/diff", a.getDiff)
+
+	a.get(repoPath+"/versions", a.listVersions)
+	a.get(versionPath, a.getVersion)
+	a.router.DELETE(versionPath, a.deleteVersion)
+	a.get(versionPath+"/sha256", a.getFileHashes)
+	a.get(versionPath+"/chunks", a.getChunks)
+	a.get(versionPath+"/chunks/:index", a.getChunk)
+
+	a.get(repoPath+"/tags", a.listTags)
+	a.get(repoPath+"/tags/:tag", a.getTag)
+	a.router.PUT(repoPath+"/tags/:tag", a.setTag)
+	a.router.DELETE(repoPath+"/tags/:tag", a.deleteTag)
+
+	a.router.POST(repoPath+"/pushes", a.startPush)
+	a.get(pushPath, a.getPush)
+	a.router.POST(pushPath+"/missing", a.findMissing)
+	a.router.PUT(pushPath+"/chunks/:digest", a.putChunk)
+	a.router.POST(pushPath+"/chunks", a.putChunks)
+	a.router.POST(pushPath+"/commit", a.commitPush)
+}
+
+// get serves GET and HEAD; net/http sends no body for the latter.
+func (a *API) get(path string, h echo.HandlerFunc) {
+	a.router.GET(path, h)
+	a.router.HEAD(path, h)
+}

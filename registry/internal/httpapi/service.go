@@ -1,0 +1,68 @@
+package httpapi
+
+import (
+	"context"
+	"io"
+
+	"github.com/ingot-ml/ingot/chunker"
+	"github.com/ingot-ml/ingot/openapi"
+	"github.com/ingot-ml/ingot/registry/internal/access"
+	"github.com/ingot-ml/ingot/registry/internal/versions"
+	"github.com/ingot-ml/ingot/registry/name"
+)
+
+// Service is what the routes need; *versions.Service is one. What a caller did
+// wrong or must act on is an *openapi.Error, other errors are faults. Bytes that
+// it is given are the caller's again when it returns.
+type Service interface {
+	Pushes
+	Uploads
+	Versions
+	Chunks
+	Tags
+	Lists
+}
+
+// Pushes is the life of a push.
+type Pushes interface {
+	StartPush(ctx context.Context, p access.Principal, repo name.Repo) (openapi.Push, error)
+	Push(ctx context.Context, p access.Principal, id string) (openapi.Push, error)
+	// Missing tells, for each digest, whether the push has to upload it.
+	Missing(ctx context.Context, p access.Principal, id string, digests []chunker.Digest) ([]bool, error)
+	Commit(ctx context.Context, p access.Principal, id string, doc []byte, tag, expect string) (openapi.Committed, error)
+}
+
+// Uploads takes encoded chunks.
+type Uploads interface {
+	PutChunk(ctx context.Context, p access.Principal, id string, d chunker.Digest, enc []byte) (openapi.Received, error)
+	PutBatch(ctx context.Context, p access.Principal, id string, chunks []versions.Encoded) (openapi.Received, error)
+}
+
+// Versions is what can be done with versions.
+type Versions interface {
+	Versions(ctx context.Context, p access.Principal, repo name.Repo, after string, limit int) (openapi.VersionList, error)
+	Manifest(ctx context.Context, p access.Principal, repo name.Repo, digest chunker.Digest) ([]byte, error)
+	Delete(ctx context.Context, p access.Principal, repo name.Repo, digest chunker.Digest) error
+	FileHashes(ctx context.Context, p access.Principal, repo name.Repo, digest chunker.Digest) (openapi.FileHashes, error)
+	Diff(ctx context.Context, p access.Principal, a, b name.Ref) (openapi.Diff, error)
+}
+
+// Chunks reads encoded chunks. Chunks returns as many as indexes, in their order.
+type Chunks interface {
+	Chunks(ctx context.Context, p access.Principal, repo name.Repo, digest chunker.Digest, indexes []uint32) ([]versions.Located, error)
+	OpenChunk(ctx context.Context, c versions.Located) (io.ReadCloser, error)
+}
+
+// Tags is what can be done with tags.
+type Tags interface {
+	Tags(ctx context.Context, p access.Principal, repo name.Repo, after string, limit int) (openapi.TagList, error)
+	Tag(ctx context.Context, p access.Principal, repo name.Repo, tag string) (openapi.Tag, error)
+	SetTag(ctx context.Context, p access.Principal, repo name.Repo, tag string, set openapi.SetTag) (openapi.Tag, error)
+	DeleteTag(ctx context.Context, p access.Principal, repo name.Repo, tag, expect string) error
+}
+
+// Lists looks across repositories; an empty namespace means all.
+type Lists interface {
+	Repos(ctx context.Context, p access.Principal, namespace, after string, limit int) (openapi.RepoList, error)
+	Stats(ctx context.Context, p access.Principal, namespace string) (openapi.Stats, error)
+}
