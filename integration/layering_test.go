@@ -38,6 +38,12 @@ var allowed = map[string][]string{
 	"registry/internal/versions": {"chunker", "chunker/codec", "openapi", "registry/name", "registry/manifest",
 		"registry/internal/access", "registry/internal/blobs", "registry/internal/placement", "registry/internal/registers"},
 
+	// Floor 4: the registry.
+	"registry/internal/httpapi": {"chunker", "chunker/codec", "openapi", "registry/name", "registry/manifest",
+		"registry/internal/access", "registry/internal/blobs", "registry/internal/versions"},
+	"registry": {"chunker", "openapi", "registry/internal/access", "registry/internal/blobs/fs",
+		"registry/internal/bolt", "registry/internal/httpapi", "registry/internal/versions"},
+
 	// Floor 5: the program.
 	"cmd/ingot": {"chunker", "chunker/format", "chunker/synth", "client", "openapi",
 		"registry", "registry/name", "registry/manifest"},
