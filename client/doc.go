@@ -7,7 +7,8 @@
 //     time are never proof.
 //   - A pulled file is replaced at once or not at all, and nothing outside the
 //     target folder is ever touched, whatever the manifest or the folder holds.
-//   - Memory is bounded, whatever the size of a model: see maxBuffers.
+//   - Memory is bounded, whatever the size of a model: a push holds at most
+//     128 MiB of it at a time, a pull two chunks for each request under way.
 //   - A call returns after everything it started has ended, and soon after its
 //     context has.
 //   - Only what may pass by itself is tried again. Everything sent is idempotent.

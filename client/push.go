@@ -3,10 +3,23 @@ package client
 import (
 	"context"
 	"errors"
+	"fmt"
+	"path/filepath"
+	"sync/atomic"
+	"time"
 
 	"github.com/ingot-ml/ingot/chunker"
+	"github.com/ingot-ml/ingot/client/internal/journal"
+	"github.com/ingot-ml/ingot/client/internal/source"
+	"github.com/ingot-ml/ingot/openapi"
+	"github.com/ingot-ml/ingot/registry/manifest"
 	"github.com/ingot-ml/ingot/registry/name"
 )
+
+// maxRounds is how often a push uploads what its commit says is missing. Each
+// round is told of at most a part of what is missing, and more are for a registry
+// that loses chunks as fast as they come.
+const maxRounds = 5
 
 // PushOptions say what goes with a push.
 type PushOptions struct {
@@ -27,7 +40,118 @@ type PushOptions struct {
 }
 
 // Push stores the folder or file at path as a version and sets the tag of ref,
-// which must have one.
+// which must have one. It reads the files once, and sends the chunks that the
+// registry does not have. What was interrupted goes on where it stopped, at the
+// chunk, when there is a journal.
+//
+// Errors are *openapi.Error, ErrInput, ErrUnreachable, name.ErrName for a ref
+// without a tag, or that of ctx.
 func (r *Registry) Push(ctx context.Context, path string, ref name.Ref, o PushOptions) (Receipt, error) {
-	return Receipt{}, errors.New("push: not built")
+	began := time.Now()
+	if ref.Tag == "" {
+		return Receipt{}, fmt.Errorf("push to %s: want a tag, a digest names what is there already: %w", ref, name.ErrName)
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return Receipt{}, fmt.Errorf("push %s: %w", path, err)
+	}
+	files, err := source.Scan(path, o.FollowLinks)
+	if err != nil {
+		return Receipt{}, fmt.Errorf("push: %w", err)
+	}
+	p := &push{
+		Registry: r, ref: ref, options: o, files: files, progress: heard(o.Progress),
+		journal: journal.Of(o.Journal, r.wire.Base(), ref.String(), abs),
+	}
+	m, done, err := p.do(ctx)
+	if err != nil {
+		return Receipt{}, fmt.Errorf("push %s to %s: %w", path, ref, err)
+	}
+	got := Receipt{
+		Ref: ref.String(), Digest: done.Digest.String(), BytesTotal: int64(m.Size()),
+		BytesSent: p.sent.Load(), BytesStored: p.stored.Load(),
+		ChunksTotal: len(m.Chunks), ChunksNew: int(p.uploaded.Load()), Files: len(m.Files),
+	}
+	got.Seconds = time.Since(began).Seconds()
+	return got, nil
+}
+
+// push is one Push.
+type push struct {
+	*Registry
+	ref      name.Ref
+	options  PushOptions
+	files    []*source.File
+	progress Progress
+	journal  journal.Entry
+
+	sent, stored, uploaded atomic.Int64
+}
+
+// do pushes until the version is there. A push that the registry has closed is
+// started anew, once: it expired while we were away.
+func (p *push) do(ctx context.Context) (*manifest.Manifest, openapi.Committed, error) {
+	m, done, err := p.attempt(ctx)
+	if errors.Is(err, &openapi.Error{Code: openapi.CodePushClosed}) {
+		p.journal.Remove()
+		m, done, err = p.attempt(ctx)
+	}
+	if err == nil {
+		p.journal.Remove()
+	}
+	return m, done, err
+}
+
+func (p *push) attempt(ctx context.Context) (*manifest.Manifest, openapi.Committed, error) {
+	id, err := p.open(ctx)
+	if err != nil {
+		return nil, openapi.Committed{}, err
+	}
+	pass := newPass(p, id)
+	if err := pass.all(ctx); err != nil {
+		return nil, openapi.Committed{}, err
+	}
+	m, doc, err := pass.manifest()
+	if err != nil {
+		return nil, openapi.Committed{}, err
+	}
+	done, err := p.commit(ctx, id, doc, func(missing []uint32) error { return pass.again(ctx, m, missing) })
+	return m, done, err
+}
+
+// open goes on with the push of the journal if that is open, or starts one.
+func (p *push) open(ctx context.Context) (string, error) {
+	if id := p.journal.Load(); id != "" {
+		was, err := p.pushState(ctx, id)
+		var refused *openapi.Error
+		if err != nil && !errors.As(err, &refused) {
+			return "", err
+		}
+		if err == nil && was.State == openapi.PushOpen && was.Repo == p.ref.Repo.String() {
+			return id, nil
+		}
+	}
+	started, err := p.startPush(ctx, p.ref.Repo)
+	if err != nil {
+		return "", err
+	}
+	p.journal.Save(started.ID)
+	return started.ID, nil
+}
+
+// commit commits doc. again uploads the chunks that the registry misses.
+func (p *push) commit(ctx context.Context, id string, doc []byte, again func([]uint32) error) (openapi.Committed, error) {
+	for round := 1; ; round++ {
+		done, err := p.commitPush(ctx, id, doc, p.ref.Tag, p.options.Expect)
+		if err == nil && done.Digest != manifest.Name(doc) {
+			err = fmt.Errorf("commit: %s took version %s for %s: %w", p.wire.Base(), manifest.Name(doc).Short(), done.Digest.Short(), ErrCorrupt)
+		}
+		var lacks *openapi.Error
+		if round == maxRounds || !errors.As(err, &lacks) || lacks.Code != openapi.CodeMissingChunks || len(lacks.Missing) == 0 {
+			return done, err
+		}
+		if err := again(lacks.Missing); err != nil {
+			return done, err
+		}
+	}
 }

@@ -2,9 +2,19 @@ package client
 
 import (
 	"context"
-	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
 
+	"github.com/ingot-ml/ingot/registry/manifest"
 	"github.com/ingot-ml/ingot/registry/name"
+)
+
+// Of bad chunks so many are told, and so many files of each.
+const (
+	maxBad      = 16
+	maxBadFiles = 4
 )
 
 // VerifyOptions say how a version is verified.
@@ -32,26 +42,74 @@ type BadChunk struct {
 	Problem string   `json:"problem"`
 }
 
-// FolderReceipt says how a folder differs from a version. Its JSON is a contract.
-type FolderReceipt struct {
-	Ref       string   `json:"ref"`
-	Digest    string   `json:"digest"`
-	Files     int      `json:"files"` // that are equal
-	Bytes     int64    `json:"bytes"` // that were compared
-	Missing   []string `json:"missing"`
-	Differing []string `json:"differing"`
-	Extra     []string `json:"extra"`
-	Seconds   float64  `json:"seconds"`
-}
-
 // Verify reads every chunk of a version from the registry and compares it with
 // its name. When some are bad it returns the receipt together with ErrCorrupt.
+// Other errors are those of Pull.
 func (r *Registry) Verify(ctx context.Context, ref name.Ref, o VerifyOptions) (VerifyReceipt, error) {
-	return VerifyReceipt{}, errors.New("verify: not built")
+	began := time.Now()
+	m, digest, err := r.Manifest(ctx, ref)
+	if err != nil {
+		return VerifyReceipt{}, fmt.Errorf("verify %s: %w", ref, err)
+	}
+	v := verification{m: m, progress: heard(o.Progress)}
+	v.got = VerifyReceipt{Ref: ref.String(), Digest: digest.String(), First: []BadChunk{}}
+	v.progress.Total(int64(m.ChunkBytes()))
+	f := &fetch{Registry: r, repo: ref.Repo, digest: digest, m: m, take: v.take, bad: v.bad}
+	err = f.run(ctx, func(yield func(uint32) bool) {
+		for c := range m.Chunks {
+			if !yield(uint32(c)) {
+				return
+			}
+		}
+	})
+	if err == nil && v.got.Bad > 0 {
+		err = fmt.Errorf("%d of %d chunks: %w", v.got.Bad, v.got.Chunks, ErrCorrupt)
+	}
+	v.got.BytesReceived = f.received.Load()
+	v.got.Seconds = time.Since(began).Seconds()
+	if err != nil {
+		return v.got, fmt.Errorf("verify %s: %w", ref, err)
+	}
+	return v.got, nil
 }
 
-// VerifyDir compares the files of the folder dir with a version and changes
-// nothing. Differences are in the receipt and no error.
-func (r *Registry) VerifyDir(ctx context.Context, ref name.Ref, dir string, o VerifyOptions) (FolderReceipt, error) {
-	return FolderReceipt{}, errors.New("verify folder: not built")
+// verification is one Verify.
+type verification struct {
+	m        *manifest.Manifest
+	progress Progress
+
+	mu  sync.Mutex // protects got
+	got VerifyReceipt
+}
+
+func (v *verification) take(c uint32, plain []byte, _ bool) error {
+	v.count(c)
+	return nil
+}
+
+func (v *verification) count(c uint32) {
+	size := int64(v.m.Chunks[c].Size)
+	v.progress.Add(size)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.got.Chunks++
+	v.got.Bytes += size
+}
+
+func (v *verification) bad(c uint32, problem error) error {
+	v.count(c)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.got.Bad++
+	if len(v.got.First) == maxBad {
+		return nil
+	}
+	b := BadChunk{Digest: v.m.Chunks[c].Digest.String(), Problem: problem.Error()}
+	for i := range v.m.Files {
+		if len(b.Files) < maxBadFiles && slices.Contains(v.m.Files[i].Chunks, c) {
+			b.Files = append(b.Files, v.m.Files[i].Path)
+		}
+	}
+	v.got.First = append(v.got.First, b)
+	return nil
 }

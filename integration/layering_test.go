@@ -23,7 +23,12 @@ var allowed = map[string][]string{
 	"registry/manifest": {"chunker", "registry/name"},
 
 	// Floor 2: talk to a registry.
+	"client/internal/folder":  {"registry/manifest"},
+	"client/internal/journal": {"chunker"},
+	"client/internal/source":  {"registry/manifest"},
+	"client/internal/wire":    {"openapi"},
 	"client": {"chunker", "chunker/chunkdir", "chunker/codec", "chunker/format",
+		"client/internal/folder", "client/internal/journal", "client/internal/source", "client/internal/wire",
 		"openapi", "registry/name", "registry/manifest"},
 
 	// Floor 3: the registry's insides.
