@@ -130,7 +130,19 @@ func (r *Registers) commit(batch []*write) error {
 	if !changed {
 		return tx.Rollback()
 	}
-	return tx.Commit()
+	return r.publish(tx)
+}
+
+// publish commits. After a failure no reader may see what the file has now, so
+// they are refused before the next of them begins.
+func (r *Registers) publish(tx *bbolt.Tx) error {
+	r.publishing.Lock()
+	defer r.publishing.Unlock()
+	err := tx.Commit()
+	if err != nil {
+		r.refuse(fmt.Errorf("%w: %w", ErrFailed, err))
+	}
+	return err
 }
 
 // apply puts the write into the transaction, or sets its error. What it returns

@@ -51,3 +51,19 @@ func Damage(path, key string) error {
 		return tx.Bucket(bucketMeta).Put(keyFormat, []byte("ingot registers 2"))
 	}), db.Close())
 }
+
+// LookFromCommit commits something, and reports whether a reader could begin
+// meanwhile.
+func (r *Registers) LookFromCommit() (canBegin bool, err error) {
+	tx, err := r.db.Begin(true)
+	if err != nil {
+		return false, err
+	}
+	tx.OnCommit(func() {
+		if canBegin = r.publishing.TryRLock(); canBegin {
+			r.publishing.RUnlock()
+		}
+	})
+	err = r.publish(tx)
+	return canBegin, err
+}

@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strconv"
 	"sync"
 
@@ -32,6 +34,11 @@ type Registers struct {
 	ended  chan struct{} // closed when the committer has ended
 	failed chan error    // holds the error of the commit that failed
 
+	// publishing is held during a commit, and by readers while their transaction
+	// begins: bbolt shows a commit before it is on the disk, and who has read a
+	// value acts on it.
+	publishing sync.RWMutex
+
 	mu      sync.Mutex // protects the fields below; never held across a call out
 	pending []*write
 	closed  error // what calls get from now on
@@ -56,7 +63,7 @@ func OpenRegisters(path string) (*Registers, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open registers: %w", err)
 	}
-	if err := db.Update(initRegisters); err != nil {
+	if err := errors.Join(db.Update(initRegisters), syncFolder(filepath.Dir(path))); err != nil {
 		return nil, errors.Join(fmt.Errorf("open registers %s: %w", path, err), db.Close())
 	}
 	r := &Registers{
@@ -67,6 +74,15 @@ func OpenRegisters(path string) (*Registers, error) {
 	}
 	go r.commits()
 	return r, nil
+}
+
+// syncFolder makes the name of a new file durable, which bbolt leaves to us.
+func syncFolder(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }
 
 // initRegisters makes the buckets of a new file and checks the format of an old
@@ -156,12 +172,26 @@ func (r *Registers) List(ctx context.Context, prefix, after string, n int) ([]re
 	return entries, nil
 }
 
-// view calls f with the registers as the last commit left them.
+// view calls f with the registers as the last commit left them on the disk.
 func (r *Registers) view(ctx context.Context, f func(*bbolt.Bucket) error) error {
-	if err := errors.Join(ctx.Err(), r.refusal()); err != nil {
+	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return closed(r.db.View(func(tx *bbolt.Tx) error { return f(tx.Bucket(bucketRegisters)) }))
+	tx, err := r.beginRead()
+	if err != nil {
+		return closed(err)
+	}
+	defer func() { _ = tx.Rollback() }() // ends the reading, which cannot fail
+	return f(tx.Bucket(bucketRegisters))
+}
+
+func (r *Registers) beginRead() (*bbolt.Tx, error) {
+	r.publishing.RLock()
+	defer r.publishing.RUnlock()
+	if err := r.refusal(); err != nil {
+		return nil, err
+	}
+	return r.db.Begin(false)
 }
 
 // split takes a stored value apart. The bytes are valid as long as the

@@ -284,3 +284,11 @@ func BenchmarkCAS(b *testing.B) {
 	})
 	b.ReportMetric(float64(commits(b, r)-before)/float64(b.N), "commits/op")
 }
+
+// Who reads a value acts on it, so it must be on the disk by then.
+func TestNoReadDuringCommit(t *testing.T) {
+	canBegin, err := open(t, file(t)).LookFromCommit()
+	if err != nil || canBegin {
+		t.Errorf("a reader can begin during a commit: %v, %v", canBegin, err)
+	}
+}
