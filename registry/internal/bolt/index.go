@@ -1,0 +1,184 @@
+package bolt
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/ingot-ml/ingot/chunker"
+)
+
+// The buckets of the index. A source is a version in a repository; its number
+// holds that of the repository in the upper half, so that two sources of one
+// repository are known by their numbers. All numbers are big-endian.
+var (
+	bucketChunks  = []byte("chunks")  // first bytes of a digest: numbers of sources, newest first
+	bucketRepos   = []byte("repos")   // name: u32
+	bucketSources = []byte("sources") // u64: digest of the version, then the repository's name
+	bucketNumbers = []byte("numbers") // u32 of the repository, digest of the version: u64
+)
+
+const (
+	indexKey   = 16      // bytes of a digest; two chunks that share them share their hints
+	numberLen  = 8       // bytes
+	maxSources = 4       // of one chunk
+	addStep    = 8 << 10 // chunks of one transaction, which keeps a page or two of each in memory
+)
+
+type chunkKey [indexKey]byte
+
+// Source is a version that a chunk was seen in.
+type Source struct {
+	Repo    string // namespace/name
+	Version chunker.Digest
+}
+
+// Add notes that a version of repo has these chunks. For each chunk the index
+// remembers the last versions of up to four repositories. A version that was noted
+// before becomes the newest. Part of the chunks may be noted when Add fails.
+func (x *Index) Add(ctx context.Context, repo string, version chunker.Digest, chunks []chunker.Ref) error {
+	keys := make([]chunkKey, len(chunks))
+	for i := range chunks {
+		keys[i] = chunkKey(chunks[i].Digest[:])
+	}
+	// In their order, neighbours are on one page.
+	slices.SortFunc(keys, func(a, b chunkKey) int { return bytes.Compare(a[:], b[:]) })
+	keys = slices.Compact(keys)
+	for step := range slices.Chunk(keys, addStep) {
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("index chunks of %s: %w", repo, err)
+		}
+		if err := x.db.Update(func(tx *bbolt.Tx) error { return add(tx, repo, version, step) }); err != nil {
+			x.suspect.Store(true)
+			return fmt.Errorf("index chunks of %s: %w", repo, closed(err))
+		}
+	}
+	return nil
+}
+
+func add(tx *bbolt.Tx, repo string, version chunker.Digest, keys []chunkKey) error {
+	number, err := numberOf(tx, repo, version)
+	if err != nil {
+		return err
+	}
+	chunks := tx.Bucket(bucketChunks)
+	lists := make([]byte, 0, len(keys)*maxSources*numberLen) // bbolt keeps them until the commit
+	for i := range keys {
+		from := len(lists)
+		old := chunks.Get(keys[i][:])
+		lists = appendList(lists, old, number)
+		if list := lists[from:len(lists):len(lists)]; !bytes.Equal(list, old) {
+			if err := chunks.Put(keys[i][:], list); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// appendList appends the list old with a source in front. That is the only source
+// of its repository then.
+func appendList(dst, old []byte, number uint64) []byte {
+	dst = binary.BigEndian.AppendUint64(dst, number)
+	for n := 1; n < maxSources && len(old) >= numberLen; old = old[numberLen:] {
+		if other := binary.BigEndian.Uint64(old); other>>32 != number>>32 {
+			dst = binary.BigEndian.AppendUint64(dst, other)
+			n++
+		}
+	}
+	return dst
+}
+
+// numberOf returns the number of a source, a new one if it has none.
+func numberOf(tx *bbolt.Tx, repo string, version chunker.Digest) (uint64, error) {
+	repoNumber, err := numberOfRepo(tx.Bucket(bucketRepos), repo)
+	if err != nil {
+		return 0, err
+	}
+	numbers, sources := tx.Bucket(bucketNumbers), tx.Bucket(bucketSources)
+	key := append(binary.BigEndian.AppendUint32(nil, repoNumber), version[:]...)
+	if stored := numbers.Get(key); len(stored) == numberLen {
+		return binary.BigEndian.Uint64(stored), nil
+	}
+	low, err := next(sources)
+	if err != nil {
+		return 0, err
+	}
+	number := uint64(repoNumber)<<32 | uint64(low)
+	stored := binary.BigEndian.AppendUint64(nil, number)
+	if err := numbers.Put(key, stored); err != nil {
+		return 0, err
+	}
+	return number, sources.Put(stored, append(version[:], repo...))
+}
+
+func numberOfRepo(repos *bbolt.Bucket, repo string) (uint32, error) {
+	if stored := repos.Get([]byte(repo)); len(stored) == 4 {
+		return binary.BigEndian.Uint32(stored), nil
+	}
+	number, err := next(repos)
+	if err != nil {
+		return 0, err
+	}
+	return number, repos.Put([]byte(repo), binary.BigEndian.AppendUint32(nil, number))
+}
+
+// next returns a number that nothing in the bucket has.
+func next(b *bbolt.Bucket) (uint32, error) {
+	n, err := b.NextSequence()
+	if err == nil && n > math.MaxUint32 {
+		err = errors.New("index is out of numbers: remove the file")
+	}
+	return uint32(n), err
+}
+
+// Lookup returns the sources of each digest, newest first; none for a chunk that
+// the index does not know.
+func (x *Index) Lookup(ctx context.Context, digests []chunker.Digest) ([][]Source, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("look up chunks: %w", err)
+	}
+	order := make([]int, len(digests))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int { return bytes.Compare(digests[a][:], digests[b][:]) })
+	found := make([][]Source, len(digests))
+	err := x.db.View(func(tx *bbolt.Tx) error {
+		chunks, known := tx.Bucket(bucketChunks), map[uint64]Source{}
+		for _, i := range order {
+			found[i] = sources(tx, chunks.Get(digests[i][:indexKey]), known)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look up chunks: %w", closed(err))
+	}
+	return found, nil
+}
+
+// sources returns what a list of numbers stands for. known holds what was read
+// before.
+func sources(tx *bbolt.Tx, list []byte, known map[uint64]Source) []Source {
+	var found []Source
+	for ; len(list) >= numberLen; list = list[numberLen:] {
+		number := binary.BigEndian.Uint64(list)
+		source, ok := known[number]
+		if !ok {
+			stored := tx.Bucket(bucketSources).Get(list[:numberLen])
+			if len(stored) < chunker.DigestSize {
+				continue // a list that is damaged is a list that is shorter
+			}
+			source = Source{string(stored[chunker.DigestSize:]), chunker.Digest(stored[:chunker.DigestSize])}
+			known[number] = source
+		}
+		found = append(found, source)
+	}
+	return found
+}
