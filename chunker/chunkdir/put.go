@@ -74,9 +74,12 @@ func (d *Dir) write(ctx context.Context, parts [][]byte) (path string, err error
 	return f.Name(), nil
 }
 
-// settle returns outcome once the file's name is on the disk: it syncs the
-// folder, and what leads to it.
+// settle returns outcome once the file's name is on the disk, if the Dir is
+// durable: it syncs the folder, and what leads to it.
 func (d *Dir) settle(path string, outcome error) error {
+	if !d.durable {
+		return outcome
+	}
 	folder := filepath.Dir(path)
 	if err := d.syncParents(folder); err != nil {
 		return translate(err)
