@@ -14,8 +14,8 @@
 //     is damaged, or was not closed, or is of another format, is thrown away.
 //   - One process has a file open at a time.
 //
-// The files are described in docs/formats/registry.md as far as they outlive the
-// program; the index does not.
+// The layout of each file is described at its buckets; what the registers hold, in
+// docs/formats/registry.md.
 package bolt
 
 import (
