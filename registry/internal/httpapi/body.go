@@ -53,7 +53,7 @@ func checkBody(r *http.Request, media string, most int64) (int64, error) {
 // calls release when the memory is free again.
 func (a *API) reserve(ctx context.Context, n int64) (release func(), err error) {
 	n = min(n, a.memory)
-	wait, cancel := context.WithTimeout(ctx, maxWait)
+	wait, cancel := context.WithTimeout(ctx, a.wait)
 	defer cancel()
 	if err := a.budget.Acquire(wait, n); err != nil {
 		return nil, openapi.Errorf(openapi.CodeBusy, "the memory for uploads is in use: try again after a pause")

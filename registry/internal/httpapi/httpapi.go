@@ -39,6 +39,7 @@ type API struct {
 	router    *echo.Echo
 	memory    int64
 	budget    *semaphore.Weighted // of memory bytes
+	wait      time.Duration       // for the budget
 	buffers   sync.Pool           // of *[]byte that hold any encoded chunk
 	draining  atomic.Bool
 	load      load
@@ -54,6 +55,7 @@ func New(c Config) *API {
 		router:    echo.New(),
 		memory:    c.Memory,
 		budget:    semaphore.NewWeighted(c.Memory),
+		wait:      maxWait,
 		load:      load{last: time.Now()},
 	}
 	if a.principal == nil {
