@@ -24,14 +24,14 @@ func (s *Service) readHead(ctx context.Context, repo name.Repo, d chunker.Digest
 		return nil, "", fmt.Errorf("read version %s@%s: %w", repo, d.Short(), err)
 	}
 	if !h.readable() {
-		return nil, "", notFound("%s@%s: not found", repo, d.Short())
+		return nil, "", notFound("%s: not found", versionName(repo, d))
 	}
 	return &h, v, nil
 }
 
 // readBody returns the body of a version that p may read.
 func (s *Service) readBody(ctx context.Context, p access.Principal, repo name.Repo, d chunker.Digest) (*body, error) {
-	if err := s.readable(p, repo, repo.String()+"@"+d.Short()); err != nil {
+	if err := s.readable(p, repo, versionName(repo, d)); err != nil {
 		return nil, err
 	}
 	return s.currentBody(ctx, repo, d, "")

@@ -112,16 +112,21 @@ func (s *Service) readable(p access.Principal, repo name.Repo, what string) erro
 }
 
 // allowed returns nil when p may do a to repo. Who may read repo learns that it
-// may not; for others repo does not exist.
-func (s *Service) allowed(p access.Principal, repo name.Repo, a access.Action) error {
+// may not; for others what, which lies in repo, does not exist.
+func (s *Service) allowed(p access.Principal, repo name.Repo, a access.Action, what string) error {
 	if s.Policy.Allow(p, repo, a) == nil {
 		return nil
 	}
 	if s.Policy.Allow(p, repo, access.Read) == nil {
 		return openapi.Errorf(openapi.CodeForbidden, "%s: %s may not %s here", repo, p.Subject, a)
 	}
-	return notFound("repository %s: not found", repo)
+	return notFound("%s: not found", what)
 }
+
+// versionName and tagName are how errors spell a version and a tag.
+func versionName(repo name.Repo, d chunker.Digest) string { return repo.String() + "@" + d.Short() }
+
+func tagName(repo name.Repo, tag string) string { return repo.String() + ":" + tag }
 
 func notFound(format string, args ...any) error {
 	return openapi.Errorf(openapi.CodeNotFound, format, args...)

@@ -22,7 +22,7 @@ const (
 // StartPush begins a push to repo: step P0. The state of collection is read
 // before any answer about what exists.
 func (s *Service) StartPush(ctx context.Context, p access.Principal, repo name.Repo) (openapi.Push, error) {
-	if err := s.allowed(p, repo, access.Push); err != nil {
+	if err := s.allowed(p, repo, access.Push, "repository "+repo.String()); err != nil {
 		return openapi.Push{}, err
 	}
 	var gc gcRecord

@@ -13,7 +13,7 @@ import (
 
 // Tag returns where a tag points.
 func (s *Service) Tag(ctx context.Context, p access.Principal, repo name.Repo, tag string) (openapi.Tag, error) {
-	what := repo.String() + ":" + tag
+	what := tagName(repo, tag)
 	if err := name.CheckTag(tag); err != nil {
 		return openapi.Tag{}, openapi.Errorf(openapi.CodeBadName, "%v", err)
 	}
@@ -44,7 +44,7 @@ func (s *Service) Resolve(ctx context.Context, p access.Principal, ref name.Ref)
 		t, err := s.Tag(ctx, p, ref.Repo, ref.Tag)
 		return t.Digest, err
 	}
-	if err := s.readable(p, ref.Repo, ref.String()); err != nil {
+	if err := s.readable(p, ref.Repo, versionName(ref.Repo, ref.Digest)); err != nil {
 		return chunker.Digest{}, err
 	}
 	_, _, err := s.readHead(ctx, ref.Repo, ref.Digest)
@@ -56,7 +56,7 @@ func (s *Service) SetTag(ctx context.Context, p access.Principal, repo name.Repo
 	if err := name.CheckTag(tag); err != nil {
 		return openapi.Tag{}, openapi.Errorf(openapi.CodeBadName, "%v", err)
 	}
-	if err := s.allowed(p, repo, access.Push); err != nil {
+	if err := s.allowed(p, repo, access.Push, versionName(repo, to.Digest)); err != nil {
 		return openapi.Tag{}, err
 	}
 	if _, _, err := s.readHead(ctx, repo, to.Digest); err != nil {
@@ -149,7 +149,7 @@ func (s *Service) DeleteTag(ctx context.Context, p access.Principal, repo name.R
 	if err := name.CheckTag(tag); err != nil {
 		return openapi.Errorf(openapi.CodeBadName, "%v", err)
 	}
-	if err := s.allowed(p, repo, access.Delete); err != nil {
+	if err := s.allowed(p, repo, access.Delete, tagName(repo, tag)); err != nil {
 		return err
 	}
 	for range rounds {
@@ -175,7 +175,7 @@ func (s *Service) DeleteTag(ctx context.Context, p access.Principal, repo name.R
 // Delete retires a version that no tag points at. Its bytes stay until they are
 // collected.
 func (s *Service) Delete(ctx context.Context, p access.Principal, repo name.Repo, d chunker.Digest) error {
-	if err := s.allowed(p, repo, access.Delete); err != nil {
+	if err := s.allowed(p, repo, access.Delete, versionName(repo, d)); err != nil {
 		return err
 	}
 	h, v, err := s.readHead(ctx, repo, d)
