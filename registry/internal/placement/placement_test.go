@@ -155,10 +155,12 @@ func TestRefused(t *testing.T) {
 		"name":            with(func(b *placement.Body) { b.Entries[0].Object = "../x" }),
 		"empty name":      with(func(b *placement.Body) { b.Entries[0].Object = "" }),
 		"no bytes":        with(func(b *placement.Body) { b.Entries[1].Length = 0 }),
-		"deep closure":    with(func(b *placement.Body) { b.Entries[0].Closure = slices.Repeat([]placement.Entry{{Object: "x", Length: 1}}, 5) }),
-		"name in disuse":  two(1, 0),
-		"names in order":  two(0, 1),
-		"name beyond":     two(1, 2),
+		"deep closure": with(func(b *placement.Body) {
+			b.Entries[0].Closure = slices.Repeat([]placement.Entry{{Object: "x", Length: 1}}, 5)
+		}),
+		"name in disuse": two(1, 0),
+		"names in order": two(0, 1),
+		"name beyond":    two(1, 2),
 	} {
 		if got, err := placement.ParseBody(b); !errors.Is(err, placement.ErrInvalid) {
 			t.Errorf("%s: got %+v, %v", name, got, err)

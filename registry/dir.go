@@ -1,0 +1,119 @@
+package registry
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrNotData reports a directory that no registry made, or one of a format that
+// this program does not know.
+var ErrNotData = errors.New("not an ingot data directory")
+
+// format is the layout of the data directory.
+const format = 1
+
+const (
+	layoutFile = "ingot.json"
+	layoutTemp = "ingot.json.new"
+)
+
+// layout is what ingot.json holds.
+type layout struct {
+	Format int `json:"format"`
+}
+
+// prepare makes a data directory of dir if it is empty or not there, and
+// otherwise checks that it is one.
+func prepare(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make data directory: %w", err)
+	}
+	b, err := os.ReadFile(filepath.Join(dir, layoutFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return begin(dir)
+	}
+	if err != nil {
+		return fmt.Errorf("read data directory: %w", err)
+	}
+	var l layout
+	if err := json.Unmarshal(b, &l); err != nil {
+		return fmt.Errorf("%s: %s is damaged: %w: %w", dir, layoutFile, err, ErrNotData)
+	}
+	if l.Format != format {
+		return fmt.Errorf("%s has format %d, this program knows %d: %w", dir, l.Format, format, ErrNotData)
+	}
+	return nil
+}
+
+// begin writes the layout file, last of all by a rename: a crash leaves a
+// directory that is begun again, or one that is ready.
+func begin(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("read data directory: %w", err)
+	}
+	for _, e := range entries {
+		// A disk of its own is made with one folder on it.
+		if name := e.Name(); name != layoutTemp && name != "lost+found" {
+			return fmt.Errorf("%s holds %.80q and no %s: %w; choose an empty one", dir, name, layoutFile, ErrNotData)
+		}
+	}
+	b, err := json.Marshal(layout{Format: format})
+	if err != nil {
+		return err
+	}
+	temp := filepath.Join(dir, layoutTemp)
+	if err := writeSynced(temp, append(b, '\n')); err != nil {
+		return fmt.Errorf("make data directory: %w", err)
+	}
+	if err := os.Rename(temp, filepath.Join(dir, layoutFile)); err != nil {
+		return fmt.Errorf("make data directory: %w", err)
+	}
+	return syncFolders(dir)
+}
+
+func writeSynced(path string, b []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// syncFolders makes the entries of dir durable, and dir's own in its parent.
+func syncFolders(dir string) error {
+	for _, path := range []string{dir, filepath.Dir(dir)} {
+		d, err := os.Open(path)
+		if err != nil {
+			return fmt.Errorf("sync data directory: %w", err)
+		}
+		if err := errors.Join(d.Sync(), d.Close()); err != nil {
+			return fmt.Errorf("sync data directory: %w", err)
+		}
+	}
+	return nil
+}
+
+// reserveOf returns how many bytes of the disk below dir are held back.
+func reserveOf(dir string, want int64) (int64, error) {
+	if want != 0 {
+		return max(0, want), nil
+	}
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return 0, fmt.Errorf("ask for the size of the disk of %s: %w", dir, err)
+	}
+	disk := int64(st.Blocks) * int64(st.Bsize)
+	return defaultReserve(disk), nil
+}
+
+// defaultReserve is 2 % of the disk, at least 1 GiB, and no more than a 16th: a
+// small disk is for small things.
+func defaultReserve(disk int64) int64 { return min(max(disk/50, 1<<30), disk/16) }

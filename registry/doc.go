@@ -1,0 +1,73 @@
+// Package registry owns a whole registry: it puts the parts together on one data
+// directory, and runs them.
+//
+// Laws:
+//   - A data directory is used by one process at a time, and only if a registry
+//     made it.
+//   - Nothing controls access yet, so only this machine is served unless the
+//     operator says otherwise.
+//   - Every goroutine that is started here has ended when Close returns.
+//   - A registry whose registers failed to commit stops. What is on the disk is
+//     then found out by the next process.
+//
+// The data directory holds:
+//
+//	ingot.json  the format of the directory
+//	meta.db     the registers: tags, versions, pushes
+//	index.db    where chunks may be found; made again when it is lost
+//	blobs/      everything else
+package registry
+
+import (
+	"cmp"
+	"log/slog"
+	"time"
+
+	"github.com/ingot-ml/ingot/registry/internal/versions"
+)
+
+// The defaults of a Config.
+const (
+	// DefaultMemory holds the bodies of 60 chunks that are uploaded at a time.
+	DefaultMemory = 256 << 20
+	// DefaultPushTTL is long enough for a push over a slow line with a weekend in
+	// it.
+	DefaultPushTTL = versions.DefaultPushTTL
+)
+
+// Config is what an operator decides. Only Data is required.
+type Config struct {
+	// Data is the directory of everything the registry keeps. It is made if need
+	// be. It must be on a local disk: locks and fsync have to work.
+	Data string
+	// Insecure allows Serve to listen where others can reach it, although nothing
+	// controls their access: they may read, write and delete everything.
+	Insecure bool
+	// Memory bounds the bytes of uploads that are in memory at a time; 0 is
+	// DefaultMemory. Uploads beyond it wait, and are told to come back if they wait
+	// too long. Manifests that are read take some 100 MB at most beside it.
+	Memory int64
+	// PushTTL is how long a push may be resumed; 0 is DefaultPushTTL. What an
+	// expired push has uploaded is lost.
+	PushTTL time.Duration
+	// Reserve is how many bytes of the disk stay free for the registers, so that a
+	// full disk can still be read, tagged and deleted from: uploads fail before it
+	// is touched. 0 is 2 % of the disk and at least 1 GiB, but no more than a 16th
+	// of the disk; a negative Reserve is none.
+	Reserve int64
+	// Logger gets a line for every request and every fault; nil is silence.
+	Logger *slog.Logger
+	// Version is the program's, as /healthz tells it.
+	Version string
+}
+
+// withDefaults returns c with every zero replaced by what it means.
+func (c Config) withDefaults() Config {
+	c.Memory = cmp.Or(max(0, c.Memory), DefaultMemory)
+	c.PushTTL = cmp.Or(max(0, c.PushTTL), DefaultPushTTL)
+	c.Version = cmp.Or(c.Version, "unversioned")
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}

@@ -1,0 +1,28 @@
+package registry
+
+import (
+	"context"
+
+	"github.com/ingot-ml/ingot/chunker"
+	"github.com/ingot-ml/ingot/registry/internal/bolt"
+	"github.com/ingot-ml/ingot/registry/internal/versions"
+)
+
+// chunkIndex is the index of package bolt in the words of package versions. The
+// two do not know each other.
+type chunkIndex struct{ *bolt.Index }
+
+// Lookup implements versions.Index.
+func (x chunkIndex) Lookup(ctx context.Context, digests []chunker.Digest) ([][]versions.Source, error) {
+	found, err := x.Index.Lookup(ctx, digests)
+	if err != nil {
+		return nil, err
+	}
+	lists := make([][]versions.Source, len(found))
+	for i, list := range found {
+		for _, s := range list {
+			lists[i] = append(lists[i], versions.Source(s))
+		}
+	}
+	return lists, nil
+}
