@@ -31,7 +31,10 @@ type layout struct {
 // prepare makes a data directory of dir if it is empty or not there, and
 // otherwise checks that it is one.
 func prepare(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if dir == "" {
+		return errors.New("no data directory is given")
+	}
+	if err := makeFolder(dir); err != nil {
 		return fmt.Errorf("make data directory: %w", err)
 	}
 	b, err := os.ReadFile(filepath.Join(dir, layoutFile))
@@ -49,6 +52,25 @@ func prepare(dir string) error {
 		return fmt.Errorf("%s has format %d, this program knows %d: %w", dir, l.Format, format, ErrNotData)
 	}
 	return nil
+}
+
+// makeFolder makes dir and what is missing above it, each durable before it is
+// used.
+func makeFolder(dir string) error {
+	err := os.Mkdir(dir, 0o700)
+	if above := filepath.Dir(dir); errors.Is(err, fs.ErrNotExist) && above != dir {
+		if err := makeFolder(above); err != nil {
+			return err
+		}
+		err = os.Mkdir(dir, 0o700)
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return syncFolder(filepath.Dir(dir))
 }
 
 // begin writes the layout file, last of all by a rename: a crash leaves a
@@ -75,7 +97,10 @@ func begin(dir string) error {
 	if err := os.Rename(temp, filepath.Join(dir, layoutFile)); err != nil {
 		return fmt.Errorf("make data directory: %w", err)
 	}
-	return syncFolders(dir)
+	if err := syncFolder(dir); err != nil {
+		return fmt.Errorf("make data directory: %w", err)
+	}
+	return nil
 }
 
 func writeSynced(path string, b []byte) error {
@@ -87,18 +112,12 @@ func writeSynced(path string, b []byte) error {
 	return errors.Join(err, f.Sync(), f.Close())
 }
 
-// syncFolders makes the entries of dir durable, and dir's own in its parent.
-func syncFolders(dir string) error {
-	for _, path := range []string{dir, filepath.Dir(dir)} {
-		d, err := os.Open(path)
-		if err != nil {
-			return fmt.Errorf("sync data directory: %w", err)
-		}
-		if err := errors.Join(d.Sync(), d.Close()); err != nil {
-			return fmt.Errorf("sync data directory: %w", err)
-		}
+func syncFolder(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
 	}
-	return nil
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // reserveOf returns how many bytes of the disk below dir are held back.
