@@ -10,3 +10,6 @@ func OpenIdle(c Config, idle time.Duration) (*Registry, error) { return open(c, 
 
 // Fail makes r believe that its registers failed with the error that comes.
 func Fail(r *Registry, failed <-chan error) { r.failed = failed }
+
+// Indexed reports whether the index of chunks knows all versions.
+func Indexed(r *Registry) bool { return !r.index.Fresh() }
