@@ -220,6 +220,12 @@ func TestOldTemps(t *testing.T) {
 	if read(t, d, "named") != "x" {
 		t.Error("a named file went")
 	}
+	if _, err = chunkdir.Open(path, chunkdir.Options{Alone: true}); err != nil {
+		t.Fatal(err)
+	}
+	if left := temps(t, path); len(left) != 0 || read(t, d, "named") != "x" {
+		t.Errorf("left are %v, want none, and the named file", left)
+	}
 }
 
 func TestCancel(t *testing.T) {

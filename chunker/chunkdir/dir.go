@@ -27,6 +27,9 @@ const maxKnown = 1 << 14
 type Options struct {
 	// Durable makes Put wait until the file survives a power cut.
 	Durable bool
+	// Alone says that no other process uses the directory, for which the caller
+	// answers by a lock of its own. Then Open removes all temporary files.
+	Alone bool
 }
 
 // Dir is a directory of files. All methods are safe for concurrent use, also
@@ -35,13 +38,15 @@ type Dir struct {
 	path    string
 	durable bool
 	fsync   func(*os.File) error
+	folders *syncer
 
 	mu    sync.Mutex          // protects known; never held across a system call
 	known map[string]struct{} // folders whose own names are on the disk
 }
 
-// Open opens the directory, makes it if need be, and removes temporary files
-// that are a day old. A Dir holds no file open, so there is no Close.
+// Open opens the directory, makes it if need be, and removes the temporary files
+// of processes that were killed: those that are a day old, or all of them if
+// nobody else can be writing one. A Dir holds no file open, so there is no Close.
 func Open(path string, opts Options) (*Dir, error) {
 	d := &Dir{
 		path:    filepath.Clean(path),
@@ -49,20 +54,22 @@ func Open(path string, opts Options) (*Dir, error) {
 		fsync:   (*os.File).Sync,
 		known:   map[string]struct{}{},
 	}
+	d.folders = newSyncer(func(f *os.File) error { return d.fsync(f) })
 	if err := d.makeRoot(); err != nil {
 		return nil, fmt.Errorf("open directory %s: %w", path, translate(err))
 	}
-	if err := d.removeTemps(time.Now().Add(-tempAge)); err != nil {
+	if err := d.removeTemps(opts.Alone, time.Now().Add(-tempAge)); err != nil {
 		return nil, fmt.Errorf("open directory %s: remove old temporary files: %w", path, err)
 	}
 	return d, nil
 }
 
 // makeRoot makes the directory with its temporary folder, and syncs the folders
-// that got a new entry.
+// that got a new entry. It syncs the one above the directory in any case, for the
+// process that made the directory may have been killed before it did.
 func (d *Dir) makeRoot() error {
-	var grown []string
-	for dir := d.path; ; dir = filepath.Dir(dir) {
+	grown := []string{filepath.Dir(d.path)}
+	for dir := filepath.Dir(d.path); ; dir = filepath.Dir(dir) {
 		if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) || dir == filepath.Dir(dir) {
 			break
 		}
@@ -79,8 +86,9 @@ func (d *Dir) makeRoot() error {
 	return nil
 }
 
-// removeTemps removes the temporary files last written before the deadline.
-func (d *Dir) removeTemps(deadline time.Time) error {
+// removeTemps removes the temporary files, all or those last written before the
+// deadline.
+func (d *Dir) removeTemps(all bool, deadline time.Time) error {
 	folder := filepath.Join(d.path, tempName)
 	entries, err := os.ReadDir(folder)
 	if err != nil {
@@ -88,7 +96,7 @@ func (d *Dir) removeTemps(deadline time.Time) error {
 	}
 	for _, entry := range entries {
 		info, err := entry.Info()
-		if err == nil && info.ModTime().Before(deadline) {
+		if err == nil && (all || info.ModTime().Before(deadline)) {
 			err = os.Remove(filepath.Join(folder, entry.Name()))
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) { // another process was faster

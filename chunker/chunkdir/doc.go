@@ -10,6 +10,21 @@
 //   - When Put of a durable Dir returns nil or ErrExists, the file is on the disk:
 //     its bytes are synced before it has its name, then the folder, and the
 //     folders above that are new.
+//   - After a failed fsync of a folder nobody knows which names are on the disk.
+//     Every later Put fails; reading goes on.
+//
+// The system calls of a Put of c/3f0/x into a durable Dir, those in brackets only
+// the first time that it meets a folder:
+//
+//	lstat("c/3f0/x")                                is it taken
+//	openat(".tmp/RANDOM", O_RDWR|O_CREAT|O_EXCL)    nobody looks there
+//	write(part)..., fsync, close                    the bytes are on the disk
+//	[mkdirat("c"), mkdirat("c/3f0")]
+//	renameat2(".tmp/RANDOM", "c/3f0/x", RENAME_NOREPLACE)
+//	[fsync("."), fsync("c")]
+//	fsync("c/3f0")                                  and now the name is
+//
+// Concurrent Puts share an fsync of a folder that begins after their renames.
 //
 // Folders are made as names need them, and stay: to remove an empty one would be a
 // race with the Put that just made it. Nothing is kept in memory of what the

@@ -26,6 +26,9 @@ func (d *Dir) Put(ctx context.Context, name string, parts ...[]byte) error {
 // A taken name may be one whose Put was interrupted after the rename, so its
 // folder is synced too before the caller may count on it.
 func (d *Dir) put(ctx context.Context, path string, parts [][]byte) error {
+	if err := d.folders.failure(); err != nil {
+		return err
+	}
 	if _, err := os.Lstat(path); err == nil {
 		return d.settle(path, ErrExists)
 	}
@@ -37,7 +40,7 @@ func (d *Dir) put(ctx context.Context, path string, parts [][]byte) error {
 		err = rename(temp, path)
 	}
 	if err != nil {
-		_ = os.Remove(temp) // else it goes when it is a day old
+		_ = os.Remove(temp) // else a later Open does it
 	}
 	if errors.Is(err, fs.ErrExist) {
 		return d.settle(path, ErrExists)
@@ -68,7 +71,7 @@ func (d *Dir) write(ctx context.Context, parts [][]byte) (path string, err error
 		err = d.fsync(f)
 	}
 	if err = errors.Join(err, f.Close(), ctx.Err()); err != nil {
-		_ = os.Remove(f.Name()) // else it goes when it is a day old
+		_ = os.Remove(f.Name()) // else a later Open does it
 		return "", err
 	}
 	return f.Name(), nil
@@ -113,11 +116,7 @@ func (d *Dir) syncFolder(path string) error {
 	if !d.durable {
 		return nil
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.fsync(f), f.Close())
+	return d.folders.sync(path)
 }
 
 func (d *Dir) isKnown(folder string) bool {

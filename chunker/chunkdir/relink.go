@@ -8,6 +8,6 @@ func relink(from, to string) error {
 	if err := os.Link(from, to); err != nil {
 		return err
 	}
-	_ = os.Remove(from) // the file has its name; this one goes when it is a day old
+	_ = os.Remove(from) // the file has its name; a later Open removes this one
 	return nil
 }
