@@ -19,7 +19,7 @@ func (a *API) around(next echo.HandlerFunc) echo.HandlerFunc {
 		begun, aborted := time.Now(), true
 		defer func() { a.logRequest(c, begun, aborted) }()
 		c.Response().Header().Set("X-Content-Type-Options", "nosniff")
-		arm(c)
+		a.arm(c)
 		if err := a.admit(c, next); err != nil {
 			a.fail(c, err)
 		}

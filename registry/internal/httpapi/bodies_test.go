@@ -1,11 +1,14 @@
 package httpapi_test
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -52,6 +55,56 @@ func TestBusy(t *testing.T) {
 	api.SetWait(time.Minute)
 	if resp, _ := request(t, "PUT", url, openapi.MediaChunk, strings.NewReader("two")); resp.StatusCode != http.StatusCreated {
 		t.Errorf("status %d when memory is free again", resp.StatusCode)
+	}
+}
+
+// TestStalledBody announces more than it sends: it is told so, and its memory is
+// free again.
+func TestStalledBody(t *testing.T) {
+	server, api, _ := newServer(t, &fake{}, 1<<20)
+	api.SetStall(time.Millisecond)
+	conn, err := net.Dial("tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "POST %s/missing HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: 64\r\n\r\nhalf", push, openapi.MediaDigests)
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkError(t, resp, body, openapi.CodeBusy)
+}
+
+// deadlines is a response that keeps the last deadlines of its connection.
+type deadlines struct {
+	*httptest.ResponseRecorder
+	read, write time.Time
+}
+
+func (d *deadlines) SetReadDeadline(t time.Time) error  { d.read = t; return nil }
+func (d *deadlines) SetWriteDeadline(t time.Time) error { d.write = t; return nil }
+
+// TestDeadlines are on bodies in both directions, and not on the work between.
+func TestDeadlines(t *testing.T) {
+	w := &deadlines{ResponseRecorder: httptest.NewRecorder(), read: time.Now()}
+	f := &fake{putChunk: func([]byte) (openapi.Received, error) {
+		if !w.read.IsZero() || !w.write.IsZero() {
+			t.Errorf("deadlines %v and %v while the chunk is worked on", w.read, w.write)
+		}
+		return openapi.Received{Chunks: 1}, nil
+	}}
+	api := httpapi.New(httpapi.Config{Service: f, Memory: 8 << 20})
+	r := httptest.NewRequest("PUT", push+"/chunks/"+someHex, strings.NewReader("encoded"))
+	r.Header.Set("Content-Type", openapi.MediaChunk)
+	api.ServeHTTP(w, r)
+	if w.Code != http.StatusOK || w.write.IsZero() {
+		t.Errorf("status %d, written until %v", w.Code, w.write)
 	}
 }
 
@@ -183,9 +236,6 @@ func TestGetChunks(t *testing.T) {
 // TestBrokenChunks are failures ahead of the first byte, which are told, and
 // behind it, which close the connection.
 func TestBrokenChunks(t *testing.T) {
-	f, direct := &fake{}, false
-	server, _, _ := newServer(t, f, 1<<20)
-	base := server.URL + repo + "/versions/" + someHex + "/chunks"
 	lost := versions.Located{Digest: chunker.Sum([]byte("lost")), Length: 4}
 	long := versions.Located{Digest: chunker.Sum([]byte("one")), Length: 4}
 	for _, tt := range []struct {
@@ -201,9 +251,11 @@ func TestBrokenChunks(t *testing.T) {
 		{"second lost", "?i=0-1", []versions.Located{long, lost}, false},
 	} {
 		t.Run(tt.what, func(t *testing.T) {
+			f, direct := &fake{}, false
 			serveChunks(f, &direct, "one")
 			f.located = tt.located
-			resp, err := http.Get(base + tt.path)
+			server, _, _ := newServer(t, f, 1<<20)
+			resp, err := http.Get(server.URL + repo + "/versions/" + someHex + "/chunks" + tt.path)
 			if err != nil {
 				if tt.told {
 					t.Fatal(err)

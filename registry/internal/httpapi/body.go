@@ -16,11 +16,11 @@ import (
 
 // How slowly a body may move, in either direction: patience, and a rate in bytes
 // a second. Slower callers would hold memory and connections for ever. A body
-// that comes in may not stop for longer than stall.
+// that comes in may not stop for longer than maxStall.
 const (
 	patience = time.Minute
 	slowest  = 64 << 10
-	stall    = 30 * time.Second
+	maxStall = 30 * time.Second
 )
 
 // maxWait is how long a request waits for memory before it is told to come back.
@@ -64,7 +64,7 @@ func (a *API) reserve(ctx context.Context, n int64) (release func(), err error) 
 // receive reads the body with read, which must return before its time is up.
 func (a *API) receive(c echo.Context, n int64, read func(io.Reader) error) error {
 	conn := http.NewResponseController(c.Response().Writer)
-	err := read(&arriving{c.Request().Body, conn, within(n)})
+	err := read(&arriving{c.Request().Body, conn, a.stall, within(n)})
 	if err == nil {
 		// The connection is watched while the request is worked on: the deadline
 		// would end that work.
@@ -79,14 +79,15 @@ func (a *API) receive(c echo.Context, n int64, read func(io.Reader) error) error
 
 // arriving is a body that has to come in before end, and without long breaks.
 type arriving struct {
-	body io.Reader
-	conn *http.ResponseController
-	end  time.Time
+	body  io.Reader
+	conn  *http.ResponseController
+	stall time.Duration
+	end   time.Time
 }
 
 // Read implements io.Reader.
 func (a *arriving) Read(p []byte) (int, error) {
-	due := time.Now().Add(stall)
+	due := time.Now().Add(a.stall)
 	if due.After(a.end) {
 		due = a.end
 	}
@@ -95,11 +96,11 @@ func (a *arriving) Read(p []byte) (int, error) {
 }
 
 // arm bounds what net/http reads of a body that no handler reads.
-func arm(c echo.Context) {
+func (a *API) arm(c echo.Context) {
 	if c.Request().ContentLength != 0 {
 		// It fails for a writer without connection, as in tests, which has no slow
 		// callers either.
-		_ = http.NewResponseController(c.Response().Writer).SetReadDeadline(time.Now().Add(stall))
+		_ = http.NewResponseController(c.Response().Writer).SetReadDeadline(time.Now().Add(a.stall))
 	}
 }
 

@@ -7,3 +7,6 @@ var ParseIndexes = parseIndexes
 
 // SetWait says how long requests wait for memory.
 func (a *API) SetWait(d time.Duration) { a.wait = d }
+
+// SetStall says how long a body may stop.
+func (a *API) SetStall(d time.Duration) { a.stall = d }

@@ -13,10 +13,14 @@ import (
 	"github.com/ingot-ml/ingot/registry/internal/blobs"
 )
 
-// fail answers with what the error is to the caller. Where that cannot be, it
-// closes the connection.
+// fail answers with what the error is to the caller. Where that cannot be, or the
+// caller is gone, it closes the connection.
+//
+// What was meant for the caller is sent even if the request has ended: net/http
+// ends it also when a body does not come in, and that caller still listens.
 func (a *API) fail(c echo.Context, err error) {
-	if c.Response().Committed || c.Request().Context().Err() != nil {
+	_, meant := errors.AsType[*openapi.Error](err)
+	if c.Response().Committed || !meant && c.Request().Context().Err() != nil {
 		a.abort(c, err)
 	}
 	e := a.told(c, err)

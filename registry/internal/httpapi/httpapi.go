@@ -40,6 +40,7 @@ type API struct {
 	memory    int64
 	budget    *semaphore.Weighted // of memory bytes
 	wait      time.Duration       // for the budget
+	stall     time.Duration       // of a body that comes in
 	buffers   sync.Pool           // of *[]byte that hold any encoded chunk
 	draining  atomic.Bool
 	load      load
@@ -56,6 +57,7 @@ func New(c Config) *API {
 		memory:    c.Memory,
 		budget:    semaphore.NewWeighted(c.Memory),
 		wait:      maxWait,
+		stall:     maxStall,
 		load:      load{last: time.Now()},
 	}
 	if a.principal == nil {
