@@ -10,3 +10,7 @@ import (
 func TestMemory(t *testing.T) {
 	blobstest.RunStore(t, func(*testing.T) blobs.Store { return blobs.NewMemory() })
 }
+
+func BenchmarkMemory(b *testing.B) {
+	blobstest.RunBenchmarks(b, func(*testing.B) blobs.Store { return blobs.NewMemory() })
+}

@@ -23,7 +23,7 @@ import (
 
 // Options says how a Store uses its disk.
 type Options struct {
-	// Reserve is how many bytes of the disk stay free: a Put that finds fewer
+	// Reserve is how many bytes of the disk stay free: a Put that would leave fewer
 	// fails with blobs.ErrNoSpace.
 	Reserve int64
 }
@@ -35,10 +35,11 @@ type Store struct {
 	dir     *chunkdir.Dir
 }
 
-// Open opens the directory, and makes it if need be. A Store holds no file open,
-// so there is no Close.
+// Open opens the directory, and makes it if need be. No other process may have it
+// open: the registry's lock is that of its registers, which it opens first. A
+// Store holds no file open, so there is no Close.
 func Open(path string, opts Options) (*Store, error) {
-	dir, err := chunkdir.Open(path, chunkdir.Options{Durable: true})
+	dir, err := chunkdir.Open(path, chunkdir.Options{Durable: true, Alone: true})
 	if err != nil {
 		return nil, fmt.Errorf("open blobs: %w", translate(err))
 	}
@@ -50,7 +51,7 @@ func (s *Store) Put(ctx context.Context, name string, parts ...[]byte) error {
 	if err := check(ctx, name); err != nil {
 		return fmt.Errorf("put blob: %w", err)
 	}
-	if err := s.checkFree(name); err != nil {
+	if err := s.checkFree(name, length(parts)); err != nil {
 		return fmt.Errorf("put blob %s: %w", name, err)
 	}
 	if err := s.dir.Put(ctx, name, parts...); err != nil {
@@ -59,18 +60,26 @@ func (s *Store) Put(ctx context.Context, name string, parts ...[]byte) error {
 	return nil
 }
 
-// checkFree returns ErrNoSpace when the reserve is all that is left, unless the
-// blob is there already and needs no room. Puts at the same time may together
-// take more than is free; the reserve is larger than what they bring.
-func (s *Store) checkFree(name string) error {
+// checkFree returns ErrNoSpace when n more bytes would leave less than the reserve,
+// unless the blob is there already and needs no room. Puts at the same time may
+// together take more than is free; the reserve is larger than what they bring.
+func (s *Store) checkFree(name string, n int64) error {
 	free, err := freeBytes(s.path)
-	if err != nil || free >= s.reserve {
+	if err != nil || free-n >= s.reserve {
 		return err
 	}
 	if _, err := s.dir.Stat(name); err == nil {
 		return nil
 	}
 	return fmt.Errorf("%d bytes are free, %d are held in reserve: %w", free, s.reserve, blobs.ErrNoSpace)
+}
+
+func length(parts [][]byte) int64 {
+	n := 0
+	for _, p := range parts {
+		n += len(p)
+	}
+	return int64(n)
 }
 
 // freeBytes returns how much of the disk can be written by who we are.

@@ -57,6 +57,41 @@ func TestReserve(t *testing.T) {
 	}
 }
 
+// TestReserveOfSize asks for room for a blob that alone would go below the
+// reserve. The amounts are halves of the disk, since others use it too.
+func TestReserveOfSize(t *testing.T) {
+	path := t.TempDir()
+	free, err := fs.FreeBytes(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, path, free/2)
+	if err := s.CheckFree("large", free-free/4); !errors.Is(err, blobs.ErrNoSpace) {
+		t.Errorf("room for three quarters of the disk: %v, want ErrNoSpace", err)
+	}
+	if err := s.CheckFree("small", free/4); err != nil {
+		t.Errorf("room for a quarter of the disk: %v", err)
+	}
+}
+
+// TestLeftOver opens a store whose process was killed during a Put.
+func TestLeftOver(t *testing.T) {
+	path := t.TempDir()
+	open(t, path, 0)
+	left := filepath.Join(path, ".tmp", "left")
+	if err := os.WriteFile(left, []byte("x"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	open(t, path, 0)
+	if _, err := os.Stat(left); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("it is still there: %v", err)
+	}
+}
+
+func BenchmarkStore(b *testing.B) {
+	blobstest.RunBenchmarks(b, func(b *testing.B) blobs.Store { return open(b, b.TempDir(), 0) })
+}
+
 // A file that somebody cut is noticed, however it is read.
 func TestShortFile(t *testing.T) {
 	path := t.TempDir()
