@@ -12,8 +12,9 @@ import (
 	"github.com/ingot-ml/ingot/registry/name"
 )
 
-// pastRepo sorts after every key of a repository and before those of the next.
-const pastRepo = "/\xff"
+// pastRepo, behind a repository, sorts after all its keys and before those of the
+// next: it is what follows "/".
+const pastRepo = "0"
 
 // eachRepo calls f with every repository that has ever had a version, in the
 // order of their keys, until f returns false. It skips from one to the next, so
@@ -66,6 +67,9 @@ func (s *Service) eachHead(ctx context.Context, repo name.Repo, after string, f 
 	})
 }
 
+// pageSize returns how many entries a page has when limit are wanted.
+func pageSize(limit int) int { return min(max(limit, 1), openapi.MaxPage) }
+
 // Repos returns a page of the repositories that p may read and that have a
 // version or a tag. namespace limits it to one.
 func (s *Service) Repos(ctx context.Context, p access.Principal, namespace, after string, limit int) (openapi.RepoList, error) {
@@ -73,6 +77,7 @@ func (s *Service) Repos(ctx context.Context, p access.Principal, namespace, afte
 	if err := checkRepoPage(namespace, after); err != nil {
 		return list, err
 	}
+	limit = pageSize(limit)
 	err := s.eachRepo(ctx, namespace, after, func(repo name.Repo) (bool, error) {
 		if s.Policy.Allow(p, repo, access.Read) != nil {
 			return true, nil
@@ -138,6 +143,7 @@ func (s *Service) Versions(ctx context.Context, p access.Principal, repo name.Re
 	if err != nil {
 		return list, fmt.Errorf("list versions of %s: %w", repo, err)
 	}
+	limit = pageSize(limit)
 	err = s.eachHead(ctx, repo, after, func(d chunker.Digest, h *head) (bool, error) {
 		if len(list.Versions) == limit {
 			list.Next = list.Versions[limit-1].Digest.String()
@@ -192,6 +198,7 @@ func (s *Service) Tags(ctx context.Context, p access.Principal, repo name.Repo, 
 	if err := s.existing(ctx, p, repo); err != nil {
 		return list, err
 	}
+	limit = pageSize(limit)
 	err := s.eachTag(ctx, repo, after, func(tag string, rec *tagRecord) (bool, error) {
 		if len(list.Tags) == limit {
 			list.Next = list.Tags[limit-1].Name

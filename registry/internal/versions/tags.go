@@ -1,8 +1,10 @@
 package versions
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/ingot-ml/ingot/chunker"
 	"github.com/ingot-ml/ingot/openapi"
@@ -86,8 +88,12 @@ func (s *Service) setTag(ctx context.Context, p access.Principal, repo name.Repo
 				return openapi.Tag{}, fmt.Errorf("set tag %s:%s: %w", repo, tag, err)
 			}
 		}
-		if err := s.keep(ctx, repo, d); err != nil {
-			return openapi.Tag{}, s.untag(ctx, repo, tag, &rec, v, err)
+		kept, err := s.keep(ctx, repo, d)
+		if err == nil && !kept {
+			err = s.untag(ctx, repo, tag, &rec, v)
+		}
+		if err != nil {
+			return openapi.Tag{}, err
 		}
 		return rec.view(tag)
 	}
@@ -111,36 +117,50 @@ func checkExpect(repo name.Repo, tag, got, expect, to string) error {
 }
 
 // keep makes sure that a version which a tag points at stays: one that is about
-// to be retired is taken back.
-func (s *Service) keep(ctx context.Context, repo name.Repo, d chunker.Digest) error {
+// to be retired is taken back. It returns false for one that is gone.
+func (s *Service) keep(ctx context.Context, repo name.Repo, d chunker.Digest) (bool, error) {
 	for range rounds {
 		var h head
 		v, err := s.load(ctx, headKey(repo, d), &h)
 		if err != nil {
-			return err
+			return false, fmt.Errorf("look after %s: %w", versionName(repo, d), err)
 		}
-		switch h.State {
-		case stateCommitted:
-			return nil
-		case stateCondemned:
-			h.State = stateCommitted
-			if _, err = s.swap(ctx, headKey(repo, d), v, &h); !isConflict(err) {
-				return err
-			}
-		default:
-			return notFound("%s@%s: not found", repo, d.Short())
+		if h.State != stateCondemned {
+			return h.State == stateCommitted, nil
+		}
+		h.State = stateCommitted
+		if _, err = s.swap(ctx, headKey(repo, d), v, &h); !isConflict(err) {
+			return err == nil, err
 		}
 	}
-	return conflict("%s@%s: others change it: try again", repo, d.Short())
+	return false, conflict("%s: others change it: try again", versionName(repo, d))
 }
 
-// untag takes a tag back from a version that is gone, and returns why.
-func (s *Service) untag(ctx context.Context, repo name.Repo, tag string, rec *tagRecord, v registers.Version, why error) error {
-	rec.Digest, rec.Prev = rec.Prev, rec.Digest
-	if _, err := s.swap(ctx, tagKey(repo, tag), v, rec); err != nil && !isConflict(err) {
-		return fmt.Errorf("take tag %s:%s back: %w", repo, tag, err)
+// untag takes a tag back from a version that is gone, and returns an error that
+// says so. The tag goes to where it was, if that version is still there: since no
+// tag was on it for a moment, it may have been retired too.
+func (s *Service) untag(ctx context.Context, repo name.Repo, tag string, rec *tagRecord, v registers.Version) error {
+	gone := conflict("tag %s: the version was retired at the same time", tagName(repo, tag))
+	for _, digest := range []string{rec.Prev, ""} {
+		rec.Prev, rec.Digest = rec.Digest, digest
+		var err error
+		if v, err = s.swap(ctx, tagKey(repo, tag), v, rec); isConflict(err) {
+			return gone // somebody has moved it since
+		} else if err != nil {
+			return fmt.Errorf("take tag %s back: %w", tagName(repo, tag), err)
+		}
+		if digest == "" {
+			break
+		}
+		back, err := rec.view(tag)
+		if err != nil {
+			return err
+		}
+		if kept, err := s.keep(ctx, repo, back.Digest); kept || err != nil {
+			return cmp.Or(err, gone)
+		}
 	}
-	return why
+	return gone
 }
 
 // DeleteTag deletes a tag, if it is where the caller expects it. The version
@@ -200,9 +220,20 @@ func (s *Service) Delete(ctx context.Context, p access.Principal, repo name.Repo
 		return s.lostRace(repo, d, err)
 	}
 	if len(tags) > 0 {
-		return conflict("%s@%s: tag %s points at it: delete or move that first", repo, d.Short(), tags[0])
+		return tagged(repo, d, tags)
 	}
 	return nil
+}
+
+// tagged says why a version cannot be retired.
+func tagged(repo name.Repo, d chunker.Digest, tags []string) error {
+	const most = 10 // that a message names
+	more := ""
+	if len(tags) > most {
+		more = fmt.Sprintf(" and %d more", len(tags)-most)
+		tags = tags[:most]
+	}
+	return conflict("%s has tags: delete or move %s%s first", versionName(repo, d), strings.Join(tags, ", "), more)
 }
 
 func (s *Service) lostRace(repo name.Repo, d chunker.Digest, err error) error {

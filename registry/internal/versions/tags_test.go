@@ -66,13 +66,16 @@ func TestRetire(t *testing.T) {
 	w := newWorld(t)
 	v := newVersion(t, chunker.Digest{}, large(1))
 	w.push(alice, model, v, "main")
+	w.push(alice, model, v, "prod")
 	err := w.Delete(t.Context(), alice, model, v.digest)
-	if e := wants(t, "a version with a tag", err, openapi.CodeConflict); !strings.Contains(e.Message, "main") {
-		t.Errorf("%q does not name the tag", e.Message)
+	if e := wants(t, "a version with tags", err, openapi.CodeConflict); !strings.Contains(e.Message, "main, prod") {
+		t.Errorf("%q does not name the tags", e.Message)
 	}
 	w.check(alice, model, v)
-	if err := w.DeleteTag(t.Context(), alice, model, "main", ""); err != nil {
-		t.Fatal(err)
+	for _, tag := range []string{"main", "prod"} {
+		if err := w.DeleteTag(t.Context(), alice, model, tag, ""); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := w.Delete(t.Context(), alice, model, v.digest); err != nil {
 		t.Fatal(err)
@@ -125,7 +128,7 @@ func TestRetireWhileTagging(t *testing.T) {
 		}
 	}
 	_, err := w.SetTag(t.Context(), alice, model, "prod", openapi.SetTag{Digest: b.digest})
-	wants(t, "tag", err, openapi.CodeNotFound)
+	wants(t, "tag", err, openapi.CodeConflict)
 	if got, err := w.Tag(t.Context(), alice, model, "prod"); err != nil || got.Digest != a.digest {
 		t.Errorf("prod is at %s, %v, want where it was", got.Digest.Short(), err)
 	}
@@ -252,6 +255,10 @@ func TestPages(t *testing.T) {
 	tags, err := w.Tags(t.Context(), alice, repo, "tag-0", 10)
 	if err != nil || len(tags.Tags) != 2 || tags.Tags[0].Name != "tag-1" {
 		t.Errorf("%+v, %v", tags, err)
+	}
+	least, err := w.Versions(t.Context(), alice, repo, "", 0)
+	if err != nil || len(least.Versions) != 1 || least.Next == "" {
+		t.Errorf("a page of no size: %+v, %v", least, err)
 	}
 	stats, err := w.Stats(t.Context(), alice, "acme")
 	if err != nil || stats.Repos != len(want) || stats.Versions != 3*len(want) || stats.Blobs != 3 {
