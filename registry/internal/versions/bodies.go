@@ -1,8 +1,10 @@
 package versions
 
 import (
+	"bytes"
 	"container/list"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -24,7 +26,11 @@ type body struct {
 	order    []uint32 // indexes of the chunks, by digest
 }
 
-// parseBody parses b and checks that document and entries go together.
+// errDamaged reports a body that is there and cannot be read.
+var errDamaged = errors.New("body is damaged")
+
+// parseBody parses b and checks that document and entries go together. The body
+// shares no memory with b.
 func parseBody(name string, b []byte) (*body, error) {
 	p, err := placement.ParseBody(b)
 	if err != nil {
@@ -37,7 +43,7 @@ func parseBody(name string, b []byte) (*body, error) {
 	if len(m.Chunks) != len(p.Entries) {
 		return nil, fmt.Errorf("%d chunks in %d places: %w", len(m.Chunks), len(p.Entries), placement.ErrInvalid)
 	}
-	o := &body{name: name, document: p.Document, manifest: m, entries: p.Entries, order: make([]uint32, len(m.Chunks))}
+	o := &body{name: name, document: bytes.Clone(p.Document), manifest: m, entries: p.Entries, order: make([]uint32, len(m.Chunks))}
 	for i := range o.order {
 		o.order[i] = uint32(i)
 	}
@@ -75,7 +81,7 @@ func (s *Service) loadBody(ctx context.Context, name string) (*body, error) {
 		}
 		b, err := parseBody(name, raw)
 		if err != nil {
-			return nil, fmt.Errorf("read body %q: %w", name, err)
+			return nil, fmt.Errorf("read body %q: %w: %w", name, errDamaged, err)
 		}
 		s.bodies.put(b)
 		return b, nil

@@ -74,50 +74,43 @@ func (s *Service) newCommit(ctx context.Context, p access.Principal, id string, 
 		return nil, err
 	}
 	c := &commit{Service: s, principal: p, id: id, rec: rec, repo: rec.repo(), digest: manifest.Name(doc), document: doc, manifest: m}
-	if rec.State == openapi.PushDone {
-		return c, nil
+	if rec.State != openapi.PushDone {
+		c.upload, err = s.uploadOf(ctx, id, rec)
 	}
-	if c.rec, c.upload, err = s.openPush(ctx, p, id); err != nil {
-		return nil, err
-	}
-	return c, c.checkParent(ctx)
+	return c, err
 }
 
 // checkParent wants the parent to be a version that the pusher can read, in this
-// repository or where the chunks of the version come from.
+// repository or in another. Parents in others are rare, so nothing keeps them at
+// hand.
 func (c *commit) checkParent(ctx context.Context) error {
 	if c.manifest.Parent.IsZero() {
 		return nil
 	}
-	var h head
-	if _, err := c.load(ctx, headKey(c.repo, c.manifest.Parent), &h); err != nil {
-		return fmt.Errorf("read parent: %w", err)
+	found, err := c.parentIn(ctx, c.repo)
+	if err == nil && !found {
+		err = c.eachRepo(ctx, "", "", func(repo name.Repo) (bool, error) {
+			found, err = c.parentIn(ctx, repo)
+			return !found, err
+		})
 	}
-	if h.readable() {
-		return nil
+	if err != nil {
+		return fmt.Errorf("look for the parent: %w", err)
 	}
-	ok, err := c.parentElsewhere(ctx)
-	if err == nil && !ok {
+	if !found {
 		return openapi.Errorf(openapi.CodeBadManifest, "parent %s: no version of that name that %s can read", c.manifest.Parent.Short(), c.principal.Subject)
 	}
-	return err
+	return nil
 }
 
-// parentElsewhere looks for the parent in every repository that can be read.
-// Parents in other repositories are rare, so nothing keeps them at hand.
-func (c *commit) parentElsewhere(ctx context.Context) (found bool, err error) {
-	err = c.eachRepo(ctx, "", "", func(repo name.Repo) (bool, error) {
-		if c.Policy.Allow(c.principal, repo, access.Read) != nil {
-			return true, nil
-		}
-		var h head
-		if _, err := c.load(ctx, headKey(repo, c.manifest.Parent), &h); err != nil {
-			return false, err
-		}
-		found = h.readable()
-		return !found, nil
-	})
-	return found, err
+// parentIn reports whether the pusher can read the parent in repo.
+func (c *commit) parentIn(ctx context.Context, repo name.Repo) (bool, error) {
+	if c.Policy.Allow(c.principal, repo, access.Read) != nil {
+		return false, nil
+	}
+	var h head
+	_, err := c.load(ctx, headKey(repo, c.manifest.Parent), &h)
+	return h.readable(), err
 }
 
 // publish brings the head to committed. created is false when the version was
@@ -131,7 +124,11 @@ func (c *commit) publish(ctx context.Context) (created bool, err error) {
 		}
 		switch {
 		case h.State == stateCommitted:
-			return h.Push == c.id, nil
+			created = h.Push == c.id
+			if created && c.upload != nil {
+				c.tellIndex(ctx)
+			}
+			return created, nil
 		case h.State == stateCondemned:
 			err = c.restore(ctx, &h, v)
 		case c.upload == nil:
@@ -157,6 +154,9 @@ func (c *commit) restore(ctx context.Context, h *head, v registers.Version) erro
 // head over from another push is aborting it and publishing this one in one
 // step: the other push's P5 then fails, and it looks again.
 func (c *commit) attempt(ctx context.Context, old head, v registers.Version) error {
+	if err := c.checkParent(ctx); err != nil {
+		return err
+	}
 	entries, err := c.place(ctx)
 	if err != nil {
 		return err
@@ -177,13 +177,16 @@ func (c *commit) attempt(ctx context.Context, old head, v registers.Version) err
 		return err
 	}
 	h.State = stateCommitted
-	if _, err = c.swap(ctx, key, v, h); err != nil { // P5
-		return err
-	}
+	_, err = c.swap(ctx, key, v, h) // P5
+	return err
+}
+
+// tellIndex is done by every commit of the push that made the version: the first
+// may not have come to it.
+func (c *commit) tellIndex(ctx context.Context) {
 	if err := c.Index.Add(ctx, c.repo.String(), c.digest, c.manifest.Chunks); err != nil {
 		c.Logger.WarnContext(ctx, "chunk index failed: chunks of this version will be uploaded again", "version", c.digest.Short(), "error", err)
 	}
-	return nil
 }
 
 // place finds every chunk of the version, or says which are missing.

@@ -47,20 +47,30 @@ func (s *Service) Missing(ctx context.Context, p access.Principal, id string, di
 	return missing, nil
 }
 
+// search is one question of a push for where chunks lie.
+type search struct {
+	*Service
+	principal access.Principal
+	rec       *pushRecord
+	upload    *upload
+	digests   []chunker.Digest
+	places    []found // the answers; zero for a chunk that has no place yet
+}
+
 // find returns where each chunk lies that the push may name; the zero value for
 // one that it must upload. It asks, in this order, what is remembered, versions
 // that p may read, and the store for the push's own names.
 func (s *Service) find(ctx context.Context, p access.Principal, rec *pushRecord, u *upload, digests []chunker.Digest) ([]found, error) {
-	places := make([]found, len(digests))
+	q := search{s, p, rec, u, digests, make([]found, len(digests))}
 	for i, d := range digests {
 		if f, ok := u.get(d); ok {
-			places[i] = f
+			q.places[i] = f
 		}
 	}
-	if err := s.findPlaced(ctx, p, rec, u, digests, places); err != nil {
+	if err := q.inVersions(ctx); err != nil {
 		return nil, err
 	}
-	return places, s.findOwn(ctx, rec, u, digests, places)
+	return q.places, q.inPush(ctx)
 }
 
 // open returns the indexes of the chunks that have no place yet.
@@ -73,36 +83,41 @@ func open(places []found) (indexes []int) {
 	return indexes
 }
 
-// findPlaced looks for chunks in other versions. The index only says where to
-// look: what counts is a head, read after P0, that is committed and names the
-// body in which the chunk's place stands.
-func (s *Service) findPlaced(ctx context.Context, p access.Principal, rec *pushRecord, u *upload, digests []chunker.Digest, places []found) error {
-	wanted := open(places)
-	if len(wanted) == 0 {
-		return nil
-	}
-	ask := make([]chunker.Digest, len(wanted))
-	for n, i := range wanted {
-		ask[n] = digests[i]
-	}
-	hints, err := s.Index.Lookup(ctx, ask)
-	if err != nil {
-		s.Logger.WarnContext(ctx, "chunk index failed: chunks that are there will be uploaded again", "error", err)
-		return nil
-	}
-	for _, src := range rank(hints, rec.repo()) {
-		b, err := s.judge(ctx, p, u, src)
-		if err != nil {
+func (q *search) isOpen(i int) bool { return q.places[i].plain == 0 }
+
+// inVersions looks for chunks in other versions: first in those that the push
+// takes chunks from already, so that what was said to be there stays so, then
+// where the index says. The index is only a hint: what counts is a head, read
+// after P0, that is committed and names the body in which the chunk's place
+// stands.
+func (q *search) inVersions(ctx context.Context) error {
+	for _, j := range q.upload.judged() {
+		if err := q.take(ctx, j.Source, open(q.places)); err != nil {
 			return err
 		}
-		if b == nil {
-			continue
+	}
+	for _, c := range q.candidates(ctx) {
+		if err := q.take(ctx, c.Source, c.chunks); err != nil {
+			return err
 		}
-		foreign := !strings.HasPrefix(src.Repo, rec.Namespace+"/")
-		for n, i := range wanted {
-			if places[i].plain == 0 && slices.Contains(hints[n], src) {
-				places[i] = b.place(digests[i], u, foreign)
-			}
+	}
+	return nil
+}
+
+// take finds places for those of the chunks that are open, in one version. It
+// does not look at a version that has none to give.
+func (q *search) take(ctx context.Context, src Source, chunks []int) error {
+	if !slices.ContainsFunc(chunks, q.isOpen) {
+		return nil
+	}
+	b, err := q.judge(ctx, src)
+	if err != nil || b == nil {
+		return err
+	}
+	foreign := !strings.HasPrefix(src.Repo, q.rec.Namespace+"/")
+	for _, i := range chunks {
+		if q.isOpen(i) {
+			q.places[i] = b.place(q.digests[i], q.upload, foreign)
 		}
 	}
 	return nil
@@ -122,17 +137,45 @@ func (b *body) place(d chunker.Digest, u *upload, foreign bool) found {
 	return found{e, b.manifest.Chunks[i].Size}
 }
 
-// rank orders the sources: those of the push's own repository first, then of its
-// namespace, then others, those with more of the chunks first.
-func rank(hints [][]Source, own name.Repo) []Source {
-	counts := map[Source]int{}
-	var all []Source
-	for _, list := range hints {
+// candidate is a version and the chunks that it may place, by their indexes in
+// the question.
+type candidate struct {
+	Source
+	chunks []int
+}
+
+// candidates asks the index for versions that may place open chunks, the best
+// first.
+func (q *search) candidates(ctx context.Context) []*candidate {
+	wanted := open(q.places)
+	if len(wanted) == 0 {
+		return nil
+	}
+	ask := make([]chunker.Digest, len(wanted))
+	for n, i := range wanted {
+		ask[n] = q.digests[i]
+	}
+	hints, err := q.Index.Lookup(ctx, ask)
+	if err != nil {
+		q.Logger.WarnContext(ctx, "chunk index failed: chunks that are there will be uploaded again", "error", err)
+		return nil
+	}
+	return rank(hints, wanted, q.rec.repo())
+}
+
+// rank orders the hinted versions: those of the push's own repository first, then
+// of its namespace, then others, those with more of the chunks first. hints[n] are
+// those for the chunk wanted[n].
+func rank(hints [][]Source, wanted []int, own name.Repo) []*candidate {
+	known := map[Source]*candidate{}
+	var all []*candidate
+	for n, list := range hints {
 		for _, src := range list {
-			if counts[src] == 0 {
-				all = append(all, src)
+			if known[src] == nil {
+				known[src] = &candidate{Source: src}
+				all = append(all, known[src])
 			}
-			counts[src]++
+			known[src].chunks = append(known[src].chunks, wanted[n])
 		}
 	}
 	nearness := func(src Source) int {
@@ -144,74 +187,74 @@ func rank(hints [][]Source, own name.Repo) []Source {
 		}
 		return 2
 	}
-	slices.SortFunc(all, func(a, b Source) int {
-		return cmp.Or(cmp.Compare(nearness(a), nearness(b)), cmp.Compare(counts[b], counts[a]),
+	slices.SortFunc(all, func(a, b *candidate) int {
+		return cmp.Or(cmp.Compare(nearness(a.Source), nearness(b.Source)), cmp.Compare(len(b.chunks), len(a.chunks)),
 			strings.Compare(a.Repo, b.Repo), compareDigests(a.Version, b.Version))
 	})
 	return all
 }
 
-// judge returns the body of a source that the push may take chunks from, or nil.
-// A push reads the head of each source once.
-func (s *Service) judge(ctx context.Context, p access.Principal, u *upload, src Source) (*body, error) {
-	name, known, judged := u.source(src)
-	if !known {
-		if judged >= maxSources {
-			return nil, nil
-		}
-		var err error
-		if name, err = s.judgeHead(ctx, p, src); err != nil {
-			return nil, err
-		}
-		u.judge(src, name)
-	}
-	if name == "" {
+// judge returns the body of a version that the push may take chunks from, or nil.
+// A push reads the head of each once; the policy is asked every time.
+func (q *search) judge(ctx context.Context, src Source) (*body, error) {
+	repo, err := name.ParseRepo(src.Repo)
+	if err != nil || q.Policy.Allow(q.principal, repo, access.Read) != nil {
 		return nil, nil
 	}
-	b, err := s.loadBody(ctx, name)
-	if errors.Is(err, blobs.ErrNotFound) { // pointed elsewhere, and swept since
-		u.judge(src, "")
+	bodyName, known := q.upload.source(src)
+	if !known {
+		if len(q.upload.judged()) >= maxSources {
+			return nil, nil
+		}
+		var h head
+		if _, err := q.load(ctx, headKey(repo, src.Version), &h); err != nil {
+			return nil, err
+		}
+		if h.State == stateCommitted {
+			bodyName = h.Body
+		}
+		q.upload.judge(src, bodyName)
+	}
+	if bodyName == "" {
+		return nil, nil
+	}
+	return q.bodyOf(ctx, src, bodyName)
+}
+
+// bodyOf returns the body, or nil if it was swept after the version was pointed
+// elsewhere, or is damaged: that is no reason to refuse a push.
+func (q *search) bodyOf(ctx context.Context, src Source, bodyName string) (*body, error) {
+	b, err := q.loadBody(ctx, bodyName)
+	damaged := errors.Is(err, errDamaged)
+	if damaged {
+		q.Logger.ErrorContext(ctx, "body of a version is damaged", "repo", src.Repo, "version", src.Version.Short(), "error", err)
+	}
+	if damaged || errors.Is(err, blobs.ErrNotFound) {
+		q.upload.judge(src, "")
 		return nil, nil
 	}
 	return b, err
 }
 
-// judgeHead returns the name of the body of a source that is committed and that p
-// may read, else nothing.
-func (s *Service) judgeHead(ctx context.Context, p access.Principal, src Source) (string, error) {
-	repo, err := name.ParseRepo(src.Repo)
-	if err != nil || s.Policy.Allow(p, repo, access.Read) != nil {
-		return "", nil
-	}
-	var h head
-	if _, err := s.load(ctx, headKey(repo, src.Version), &h); err != nil {
-		return "", err
-	}
-	if h.State != stateCommitted {
-		return "", nil
-	}
-	return h.Body, nil
-}
-
-// findOwn asks the store for chunks that the push has uploaded through another
+// inPush asks the store for chunks that the push has uploaded through another
 // replica, or before this one was started.
-func (s *Service) findOwn(ctx context.Context, rec *pushRecord, u *upload, digests []chunker.Digest, places []found) error {
-	wanted := open(places)
+func (q *search) inPush(ctx context.Context) error {
+	wanted := open(q.places)
 	if len(wanted) == 0 {
 		return nil
 	}
-	if err := s.readBundles(ctx, u); err != nil {
+	if err := q.readBundles(ctx, q.upload); err != nil {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(probing)
 	for _, i := range wanted {
-		if f, ok := u.get(digests[i]); ok {
-			places[i] = f
+		if f, ok := q.upload.get(q.digests[i]); ok {
+			q.places[i] = f
 			continue
 		}
 		group.Go(func() (err error) {
-			places[i], err = s.probe(ctx, rec, u, digests[i])
+			q.places[i], err = q.probe(ctx, q.rec, q.upload, q.digests[i])
 			return err
 		})
 	}

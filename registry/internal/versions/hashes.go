@@ -69,7 +69,7 @@ func (s *Service) loadHashes(ctx context.Context, repo name.Repo, d chunker.Dige
 		}
 		return list, err
 	}
-	if list, err = s.hashFiles(ctx, b); err != nil {
+	if list, err = s.hashFiles(ctx, repo, d, b); err != nil {
 		return list, err
 	}
 	return list, s.keepHashes(ctx, repo, d, &rec, v, list)
@@ -95,11 +95,11 @@ func (s *Service) keepHashes(ctx context.Context, repo name.Repo, d chunker.Dige
 	return nil
 }
 
-func (s *Service) hashFiles(ctx context.Context, b *body) (openapi.FileHashes, error) {
+func (s *Service) hashFiles(ctx context.Context, repo name.Repo, d chunker.Digest, b *body) (openapi.FileHashes, error) {
 	list := openapi.FileHashes{Files: []openapi.FileHash{}}
 	buf := plainBuffers.Get().(*[chunker.MaxSize]byte)
 	defer plainBuffers.Put(buf)
-	w := fileHasher{Service: s, body: b, plain: buf[:0], sum: sha256.New()}
+	w := fileHasher{Service: s, repo: repo, version: d, body: b, plain: buf[:0], sum: sha256.New()}
 	for i := range b.manifest.Files {
 		f := &b.manifest.Files[i]
 		sum, err := w.file(ctx, f)
@@ -114,6 +114,8 @@ func (s *Service) hashFiles(ctx context.Context, b *body) (openapi.FileHashes, e
 // fileHasher hashes one file after another, in the memory of one chunk.
 type fileHasher struct {
 	*Service
+	repo       name.Repo
+	version    chunker.Digest
 	body       *body
 	enc, plain []byte
 	sum        hash.Hash
@@ -137,8 +139,8 @@ func (w *fileHasher) file(ctx context.Context, f *manifest.File) (string, error)
 // chunk returns the verified plain bytes of a chunk, which are good until the
 // next call.
 func (w *fileHasher) chunk(ctx context.Context, i uint32) ([]byte, error) {
-	l := w.body.locate(i)
-	r, err := w.Blobs.Open(ctx, l.entry.Object, int64(l.entry.Offset), l.Length)
+	l := w.body.locate(w.repo, w.version, i)
+	r, err := w.OpenChunk(ctx, l)
 	if err != nil {
 		return nil, err
 	}

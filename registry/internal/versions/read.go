@@ -90,15 +90,18 @@ func (s *Service) Chunks(ctx context.Context, p access.Principal, repo name.Repo
 		if uint64(i) >= uint64(len(b.entries)) {
 			return nil, notFound("%s@%s: chunk %d: not found, there are %d", repo, d.Short(), i, len(b.entries))
 		}
-		located[n] = b.locate(i)
-		located[n].repo, located[n].version = repo, d
+		located[n] = b.locate(repo, d, i)
 	}
 	return located, nil
 }
 
-func (b *body) locate(i uint32) Located {
+// locate says where a chunk lies of b, which is the body of repo@d.
+func (b *body) locate(repo name.Repo, d chunker.Digest, i uint32) Located {
 	e := b.entries[i]
-	return Located{Digest: b.manifest.Chunks[i].Digest, Length: int64(e.Length), entry: e, body: b.name, index: i}
+	return Located{
+		Digest: b.manifest.Chunks[i].Digest, Length: int64(e.Length),
+		entry: e, body: b.name, repo: repo, version: d, index: i,
+	}
 }
 
 // OpenChunk returns the encoded bytes of a chunk. It follows a version that is
@@ -114,7 +117,7 @@ func (s *Service) OpenChunk(ctx context.Context, l Located) (io.ReadCloser, erro
 		if err != nil {
 			return nil, err
 		}
-		moved := b.locate(l.index)
+		moved := b.locate(l.repo, l.version, l.index)
 		if moved.Length != l.Length {
 			return nil, openapi.Errorf(openapi.CodeUnavailable, "chunk %s was encoded anew: ask again", l.Digest.Short())
 		}

@@ -70,6 +70,7 @@ type Service struct {
 	Config
 	bodies  *bodyCache
 	uploads *uploads
+	lists   listCache
 	hashing singleflight.Group
 }
 

@@ -7,7 +7,6 @@ import (
 
 	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry/internal/access"
-	"github.com/ingot-ml/ingot/registry/internal/placement"
 	"github.com/ingot-ml/ingot/registry/internal/registers"
 	"github.com/ingot-ml/ingot/registry/name"
 )
@@ -90,39 +89,35 @@ func (s *Service) openPush(ctx context.Context, p access.Principal, id string) (
 	if err != nil {
 		return nil, nil, err
 	}
+	u, err := s.uploadOf(ctx, id, rec)
+	return rec, u, err
+}
+
+// uploadOf returns what is remembered of a push, if that takes chunks.
+func (s *Service) uploadOf(ctx context.Context, id string, rec *pushRecord) (*upload, error) {
 	if rec.State != openapi.PushOpen {
-		return nil, nil, openapi.Errorf(openapi.CodePushClosed, "push %s is %s: start another", id, rec.State)
+		return nil, openapi.Errorf(openapi.CodePushClosed, "push %s is %s: start another", id, rec.State)
 	}
-	u := s.uploads.get(id)
-	if rec.List != "" && !u.knowsList(rec.List) {
-		if err := s.condemn(ctx, u, rec.List); err != nil {
-			return nil, nil, err
-		}
+	u := s.uploads.get(id, rec.E0)
+	if rec.List == "" {
+		return u, nil
 	}
-	return rec, u, nil
+	return u, s.condemn(ctx, u, rec.List)
 }
 
 // condemn makes the names of a list of collection count as absent for u.
-func (s *Service) condemn(ctx context.Context, u *upload, list string) error {
-	names, err := s.readList(ctx, list)
-	if err != nil {
-		return err
+func (s *Service) condemn(ctx context.Context, u *upload, blob string) error {
+	if u.knowsList(blob) {
+		return nil
 	}
-	u.condemn(list, names)
+	l := s.lists.get(blob)
+	if l == nil {
+		var err error
+		if l, err = s.readList(ctx, blob); err != nil {
+			return err
+		}
+		s.lists.put(l)
+	}
+	u.condemn(l)
 	return nil
-}
-
-// maxListBytes bounds the blob of a list: its names at about their longest.
-const maxListBytes = 160 << 20
-
-func (s *Service) readList(ctx context.Context, list string) ([]string, error) {
-	raw, err := s.readBlob(ctx, list, maxListBytes)
-	if err != nil {
-		return nil, fmt.Errorf("read list of collection: %w", err)
-	}
-	names, err := placement.ParseList(raw)
-	if err != nil {
-		return nil, fmt.Errorf("read list of collection %q: %w", list, err)
-	}
-	return names, nil
 }

@@ -2,6 +2,7 @@ package versions
 
 import (
 	"container/list"
+	"slices"
 	"sync"
 
 	"github.com/ingot-ml/ingot/chunker"
@@ -15,23 +16,34 @@ type found struct {
 }
 
 // upload is what this replica remembers of a push. All of it can be learnt again
-// from the registers and the store.
+// from the registers and the store. It holds for one e0 of the push only: a
+// replica that finished a check has seen lists which this one has not.
 type upload struct {
 	id string
+	e0 uint64
 
-	mu        sync.Mutex // protects the fields below; never held across a call
-	have      map[chunker.Digest]found
-	bundles   map[string]bool // those whose chunks are in have
-	sources   map[Source]string
-	condemned map[string]bool // names that count as absent
-	lists     map[string]bool // the lists whose names are in condemned
+	mu      sync.Mutex // protects the fields below; never held across a call
+	have    map[chunker.Digest]found
+	bundles map[string]bool // those whose chunks are in have
+	sources []judged        // in the order they were judged
+	lists   []*condemned    // whose names count as absent
 }
 
-func newUpload(id string) *upload {
-	return &upload{
-		id: id, have: map[chunker.Digest]found{}, bundles: map[string]bool{},
-		sources: map[Source]string{}, condemned: map[string]bool{}, lists: map[string]bool{},
-	}
+// judged is a version that was looked at, and the body that it had: empty for one
+// that is of no use.
+type judged struct {
+	Source
+	body string
+}
+
+// condemned is a list of collection. It is never changed.
+type condemned struct {
+	blob  string
+	names []string // ascending
+}
+
+func newUpload(id string, e0 uint64) *upload {
+	return &upload{id: id, e0: e0, have: map[chunker.Digest]found{}, bundles: map[string]bool{}}
 }
 
 // get returns where a chunk lies that the push has uploaded, as far as is
@@ -40,7 +52,7 @@ func (u *upload) get(d chunker.Digest) (found, bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	f, ok := u.have[d]
-	return f, ok && !u.isCondemned(&f.entry)
+	return f, ok && !u.isAbsent(&f.entry)
 }
 
 func (u *upload) put(d chunker.Digest, f found) {
@@ -49,36 +61,38 @@ func (u *upload) put(d chunker.Digest, f found) {
 	u.have[d] = f
 }
 
-// condemn makes names count as absent.
-func (u *upload) condemn(list string, names []string) {
+// condemn makes the names of a list count as absent.
+func (u *upload) condemn(l *condemned) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.lists[list] = true
-	for _, name := range names {
-		u.condemned[name] = true
+	if !hasList(u.lists, l.blob) {
+		u.lists = append(u.lists, l)
 	}
 }
 
-func (u *upload) knowsList(list string) bool {
+func (u *upload) knowsList(blob string) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.lists[list]
+	return hasList(u.lists, blob)
+}
+
+func hasList(lists []*condemned, blob string) bool {
+	return slices.ContainsFunc(lists, func(l *condemned) bool { return l.blob == blob })
 }
 
 // absent reports whether one of the names that e needs is condemned.
 func (u *upload) absent(e *placement.Entry) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.isCondemned(e)
+	return u.isAbsent(e)
 }
 
-func (u *upload) isCondemned(e *placement.Entry) bool {
-	if len(u.condemned) == 0 {
-		return false
-	}
-	for name := range e.Names {
-		if u.condemned[name] {
-			return true
+func (u *upload) isAbsent(e *placement.Entry) bool {
+	for _, l := range u.lists {
+		for name := range e.Names {
+			if _, ok := slices.BinarySearch(l.names, name); ok {
+				return true
+			}
 		}
 	}
 	return false
@@ -96,35 +110,56 @@ func (u *upload) putBundle(name string, items []placement.Item) {
 	defer u.mu.Unlock()
 	u.bundles[name] = true
 	for _, it := range items {
-		if old, ok := u.have[it.Digest]; !ok || u.isCondemned(&old.entry) {
+		if old, ok := u.have[it.Digest]; !ok || u.isAbsent(&old.entry) {
 			u.have[it.Digest] = found{placement.Entry{Object: name, Offset: it.Offset, Length: it.Length}, it.Plain}
 		}
 	}
 }
 
-// source returns the body that a source was judged to have: empty for a source
-// that is of no use. ok tells whether it was judged, judged how many were.
-func (u *upload) source(src Source) (body string, ok bool, judged int) {
+// judged returns the versions that were looked at, in that order.
+func (u *upload) judged() []judged {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	body, ok = u.sources[src]
-	return body, ok, len(u.sources)
+	return slices.Clone(u.sources)
+}
+
+// source returns the body that a version was judged to have.
+func (u *upload) source(src Source) (body string, ok bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if i := u.indexOf(src); i >= 0 {
+		return u.sources[i].body, true
+	}
+	return "", false
 }
 
 func (u *upload) judge(src Source, body string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.sources[src] = body
+	if i := u.indexOf(src); i >= 0 {
+		u.sources[i].body = body
+		return
+	}
+	u.sources = append(u.sources, judged{src, body})
 }
 
+func (u *upload) indexOf(src Source) int {
+	return slices.IndexFunc(u.sources, func(j judged) bool { return j.Source == src })
+}
+
+// leastUpload is what a push without chunks counts in the memory of pushes, so
+// that their number is bounded too.
+const leastUpload = 64
+
+// size is in chunks, about.
 func (u *upload) size() int {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return len(u.have) + len(u.condemned) + 1
+	return leastUpload + len(u.have) + len(u.bundles)
 }
 
-// uploads remembers the pushes used last, up to a number of chunks. What falls
-// out of it is learnt again.
+// uploads remembers the pushes used last, up to a number of chunks of all of them
+// together. What falls out of it is learnt again.
 type uploads struct {
 	limit int
 
@@ -137,30 +172,37 @@ func newUploads(limit int) *uploads {
 	return &uploads{limit: limit, order: list.New(), byID: map[string]*list.Element{}}
 }
 
-// get returns what is remembered of the push, if only that it exists.
-func (m *uploads) get(id string) *upload {
+// get returns what is remembered of the push since its epoch is e0, if only that
+// it exists.
+func (m *uploads) get(id string, e0 uint64) *upload {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if e, ok := m.byID[id]; ok {
-		m.order.MoveToFront(e)
+		if e.Value.(*upload).e0 != e0 {
+			m.remove(e)
+		} else {
+			m.order.MoveToFront(e)
+		}
+	}
+	m.trim()
+	if e, ok := m.byID[id]; ok {
 		return e.Value.(*upload)
 	}
-	u := newUpload(id)
+	u := newUpload(id, e0)
 	m.byID[id] = m.order.PushFront(u)
-	m.trim()
 	return u
 }
 
-// trim forgets the pushes used longest ago while there are too many chunks. The
-// newest stays, however large: its size is that of one model.
+// trim keeps the pushes used last, as far as there is room for their chunks. One
+// that is too large by itself is forgotten too, and begins again.
 func (m *uploads) trim() {
 	total := 0
 	for e := m.order.Front(); e != nil; {
-		next := e.Next()
-		u := e.Value.(*upload)
-		if total += u.size(); total > m.limit && e != m.order.Front() {
-			m.order.Remove(e)
-			delete(m.byID, u.id)
+		next, size := e.Next(), e.Value.(*upload).size()
+		if total+size > m.limit {
+			m.remove(e)
+		} else {
+			total += size
 		}
 		e = next
 	}
@@ -170,7 +212,11 @@ func (m *uploads) forget(id string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if e, ok := m.byID[id]; ok {
-		m.order.Remove(e)
-		delete(m.byID, id)
+		m.remove(e)
 	}
+}
+
+func (m *uploads) remove(e *list.Element) {
+	delete(m.byID, e.Value.(*upload).id)
+	m.order.Remove(e)
 }
