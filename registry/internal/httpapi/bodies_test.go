@@ -67,7 +67,7 @@ func TestStalledBody(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }() // the test is over
 	fmt.Fprintf(conn, "POST %s/missing HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: 64\r\n\r\nhalf", push, openapi.MediaDigests)
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
