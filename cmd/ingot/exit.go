@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+	"unicode"
+
+	"github.com/ingot-ml/ingot/client"
+	"github.com/ingot-ml/ingot/openapi"
+	"github.com/ingot-ml/ingot/registry"
+	"github.com/ingot-ml/ingot/registry/name"
+)
+
+// The exit codes. They are a contract, and exitHelp is how people learn of them.
+const (
+	exitDone        = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitNotFound    = 3
+	exitUnreachable = 4
+	exitCorrupt     = 5
+	exitConflict    = 6
+	exitInput       = 7
+	exitNoSpace     = 8
+	exitInterrupted = 130
+)
+
+// exitHelp ends the help of every command.
+const exitHelp = `Exit codes:
+    0  done
+    1  failed in another way
+    2  wrong usage: a flag, an argument, a misspelt REF
+    3  not found
+    4  the registry cannot be reached or is not available: try again
+    5  corrupt: bytes are not what their name says
+    6  conflict: a tag has moved, another pull works in the folder
+    7  the input cannot be stored: a malformed file, a path that escapes
+    8  no space left
+  130  interrupted
+`
+
+// errUsage marks what the user typed wrong.
+var errUsage = errors.New("usage")
+
+// usage is an errUsage that says only what is wrong.
+type usage string
+
+func usagef(format string, args ...any) error { return usage(fmt.Sprintf(format, args...)) }
+
+func (u usage) Error() string { return string(u) }
+
+func (u usage) Is(target error) bool { return target == errUsage }
+
+// failure is the JSON document of an error.
+type failure struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+	Exit    int    `json:"exit"`
+}
+
+// fail tells the user of err and returns the exit code.
+func (p *program) fail(ctx context.Context, err error) int {
+	f := failure{Message: oneLine(err.Error() + hint(err))}
+	f.Code, f.Exit = judge(err)
+	if ctx.Err() != nil {
+		f.Code, f.Exit = "interrupted", exitInterrupted
+	}
+	if !p.json {
+		fmt.Fprintf(p.stderr, "ingot: %s\n", f.Message)
+		return f.Exit
+	}
+	// A reader that has gone away still has the exit code.
+	_ = json.NewEncoder(p.stderr).Encode(map[string]failure{"error": f})
+	return f.Exit
+}
+
+// judge is the one place that says what kind of failure an error is: a word for
+// programs, and the exit code.
+func judge(err error) (code string, exit int) {
+	var sent *openapi.Error
+	switch {
+	case errors.Is(err, errUsage), errors.Is(err, name.ErrName),
+		errors.Is(err, registry.ErrNotData), errors.Is(err, registry.ErrExposed):
+		return "usage", exitUsage
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return "no_space", exitNoSpace
+	case errors.As(err, &sent):
+		return string(sent.Code), judgeCode(sent.Code)
+	case errors.Is(err, client.ErrUnreachable):
+		return "unreachable", exitUnreachable
+	case errors.Is(err, client.ErrCorrupt):
+		return "corrupt", exitCorrupt
+	case errors.Is(err, client.ErrBusyFolder):
+		return "busy_folder", exitConflict
+	case errors.Is(err, client.ErrInput):
+		return "input", exitInput
+	}
+	return "failed", exitFailed
+}
+
+// judgeCode returns the exit code for what a registry sent.
+func judgeCode(code openapi.Code) int {
+	switch code {
+	case openapi.CodeBadName:
+		return exitUsage
+	case openapi.CodeNotFound:
+		return exitNotFound
+	case openapi.CodeBadChunk:
+		return exitCorrupt
+	case openapi.CodeTagMoved, openapi.CodeConflict:
+		return exitConflict
+	case openapi.CodeBadManifest, openapi.CodeTooLarge:
+		return exitInput
+	case openapi.CodeNoSpace:
+		return exitNoSpace
+	}
+	if code.Temporary() {
+		return exitUnreachable
+	}
+	return exitFailed
+}
+
+// hint is the next step where the error itself cannot know it.
+func hint(err error) string {
+	if errors.Is(err, client.ErrUnreachable) {
+		return `; start one with "ingot serve", or name another with --registry`
+	}
+	return ""
+}
+
+// oneLine makes a message safe to show: messages hold names from files and words
+// from registries, which may hold line breaks or worse.
+func oneLine(message string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}, message)
+}

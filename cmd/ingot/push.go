@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ingot-ml/ingot/chunker"
+	"github.com/ingot-ml/ingot/client"
+	"github.com/ingot-ml/ingot/openapi"
+	"github.com/ingot-ml/ingot/registry/name"
+)
+
+// receiptHelp describes the JSON document of push and pull.
+const receiptHelp = `With --json it prints:
+  ref, digest     what was moved; the digest is the version's name
+  files           how many
+  bytes_total     plain bytes of all files
+  bytes_sent      encoded chunk bytes put on the wire
+  bytes_received  encoded chunk bytes that came over the wire
+  bytes_reused    plain bytes that a pull found here and did not ask for
+  bytes_stored    encoded bytes that a push added to the registry
+  chunks_total    distinct chunks of the version
+  chunks_new      chunks that were sent, or received
+  seconds         how long it took`
+
+// goesOn is what an interrupted transfer says.
+const goesOn = "run the same command again: it goes on where it stopped"
+
+// pushFlags are what push is told beside PATH and REF.
+type pushFlags struct {
+	annotations []string
+	base        string
+	expect      string
+	followLinks bool
+	noResume    bool
+}
+
+func (p *program) pushCommand() *cobra.Command {
+	var f pushFlags
+	cmd := &cobra.Command{
+		Use:   "push PATH REF",
+		Short: "Store a folder or file as a version, sending only what is new",
+		Long: `Push stores the folder or file at PATH as a version and points the tag of REF at
+it. Only chunks that the registry lacks are sent. A push that was interrupted
+goes on where it stopped when it is run again.
+
+` + receiptHelp,
+		Example: `  ingot push ./llama acme/llama
+  ingot push ./llama-tuned acme/llama:tuned --base acme/llama --annotation step=1200`,
+		Args: want(2, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ref, err := parseRef(args[1])
+			if err != nil {
+				return err
+			}
+			return p.push(cmd.Context(), args[0], ref, f)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringArrayVar(&f.annotations, "annotation", nil, "a fact about the version, as `KEY=VALUE`; may be repeated")
+	flags.StringVar(&f.base, "base", "", "`REF` of the version that this one was made from")
+	flags.StringVar(&f.expect, "expect", "", "fail unless the tag is at this `DIGEST` now, or \"none\" for a tag that must not exist")
+	flags.BoolVar(&f.followLinks, "follow-links", false, "store what symbolic links to outside of PATH point at")
+	flags.BoolVar(&f.noResume, "no-resume", false, "start anew, and do not remember an interrupted push")
+	return cmd
+}
+
+func (p *program) push(ctx context.Context, path string, ref name.Ref, f pushFlags) error {
+	if ref.Tag == "" {
+		return usagef("push: %s names a version by its digest, which follows from the files: give a tag, as in %s:%s", ref, ref.Repo, name.DefaultTag)
+	}
+	annotations, err := parseAnnotations(f.annotations)
+	if err != nil {
+		return err
+	}
+	if err := checkExpect(f.expect); err != nil {
+		return err
+	}
+	o := client.PushOptions{Annotations: annotations, FollowLinks: f.followLinks, Expect: f.expect, Journal: p.journal(f.noResume)}
+	r, err := p.connectLong(ctx)
+	if err != nil {
+		return err
+	}
+	if o.Parent, err = resolveBase(ctx, r, f.base); err != nil {
+		return err
+	}
+	var got client.Receipt
+	err = p.watch("pushing "+ref.String(), func(progress client.Progress) error {
+		o.Progress = progress
+		got, err = r.Push(ctx, path, ref, o)
+		return err
+	})
+	if err != nil {
+		return resumable(ctx, err)
+	}
+	return p.printPush(got)
+}
+
+// parseAnnotations reads KEY=VALUE words.
+func parseAnnotations(words []string) (map[string]string, error) {
+	annotations := map[string]string{}
+	for _, word := range words {
+		key, value, ok := strings.Cut(word, "=")
+		if !ok || key == "" {
+			return nil, usagef("--annotation %.80q: want KEY=VALUE", word)
+		}
+		if _, twice := annotations[key]; twice {
+			return nil, usagef("--annotation %.80q: the key is given twice", key)
+		}
+		annotations[key] = value
+	}
+	return annotations, nil
+}
+
+// checkExpect judges the value of --expect, before anything is sent.
+func checkExpect(expect string) error {
+	if expect == "" || expect == openapi.ExpectNone {
+		return nil
+	}
+	if _, err := chunker.ParseDigest(expect); err != nil {
+		return usagef("--expect %.80q: want a whole digest of 64 hex digits, or %q", expect, openapi.ExpectNone)
+	}
+	return nil
+}
+
+// journal returns the folder that remembers interrupted pushes. Without one a
+// push still works, it only cannot go on.
+func (p *program) journal(none bool) string {
+	dir, err := p.cacheFolder()
+	if none || err != nil {
+		return ""
+	}
+	return filepath.Join(dir, "pushes")
+}
+
+func resolveBase(ctx context.Context, r *client.Registry, base string) (chunker.Digest, error) {
+	if base == "" {
+		return chunker.Digest{}, nil
+	}
+	ref, err := parseRef(base)
+	if err != nil {
+		return chunker.Digest{}, fmt.Errorf("--base: %w", err)
+	}
+	digest, err := r.Resolve(ctx, ref)
+	if err != nil {
+		return chunker.Digest{}, fmt.Errorf("--base %s: %w", ref, err)
+	}
+	return digest, nil
+}
+
+// resumable tells the user of an interrupted transfer what happens next.
+func resumable(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return errors.New("interrupted; " + goesOn)
+	}
+	if errors.Is(err, client.ErrUnreachable) {
+		return fmt.Errorf("%w; then %s", err, goesOn)
+	}
+	return err
+}
+
+func (p *program) printPush(got client.Receipt) error {
+	if p.json {
+		return p.printJSON(got)
+	}
+	p.printf("pushed %s  %s\n", got.Ref, short(got.Digest))
+	p.printf("%s in %s, %s of which %d new: sent %s, stored %s, %s\n", size(got.BytesTotal), count(got.Files, "file"),
+		count(got.ChunksTotal, "chunk"), got.ChunksNew, size(got.BytesSent), size(got.BytesStored), seconds(got.Seconds))
+	return nil
+}

@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ingot-ml/ingot/client"
+	"github.com/ingot-ml/ingot/registry/name"
+)
+
+// program is one run of ingot: what it sees of the world, and the flags that all
+// commands share.
+type program struct {
+	env            func(string) string
+	stdout, stderr io.Writer
+
+	registry string
+	timeout  time.Duration
+	json     bool
+	quiet    bool
+}
+
+const (
+	defaultRegistry = "http://127.0.0.1:7070"
+	// firstContact is how long a registry that was never reached is tried: long
+	// enough for one that restarts, short enough for a misspelt address.
+	firstContact = 5 * time.Second
+)
+
+// run runs the command line args and returns the exit code. It returns soon after
+// ctx ends.
+func run(ctx context.Context, args []string, env func(string) string, stdout, stderr io.Writer) int {
+	p := &program{env: env, stdout: stdout, stderr: stderr}
+	root := p.root()
+	root.SetArgs(args)
+	if err := root.ExecuteContext(ctx); err != nil {
+		// Flags behind a wrong one are not read.
+		p.json = p.json || slices.Contains(args, "--json")
+		return p.fail(ctx, err)
+	}
+	return exitDone
+}
+
+// root returns the command tree.
+func (p *program) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "ingot",
+		Short: "A registry for models that stores and moves only what is new",
+		Long: `Ingot keeps versions of models. What a version shares with others is stored
+once, sent once and pulled once, and every file comes back byte for byte.
+
+A REF names a version: namespace/name:tag, or namespace/name@digest.
+Without a tag it means ` + name.DefaultTag + `.`,
+		Args:          unknownCommand,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.SetOut(p.stdout)
+	root.SetErr(p.stderr)
+	root.SetUsageTemplate(root.UsageTemplate() + "\n" + exitHelp)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usagef("%s: %v; see %s --help", cmd.Name(), err, cmd.CommandPath())
+	})
+	flags := root.PersistentFlags()
+	flags.StringVar(&p.registry, "registry", "", "`URL` or host:port of the registry (default $INGOT_REGISTRY, else "+defaultRegistry+")")
+	flags.DurationVar(&p.timeout, "timeout", 0, "give up on a registry that does not answer for so long (default 5s, and 1m once a push or pull is under way)")
+	flags.BoolVar(&p.json, "json", false, "print one JSON document, and errors as JSON")
+	flags.BoolVarP(&p.quiet, "quiet", "q", false, "show no progress")
+	root.CompletionOptions.HiddenDefaultCmd = true
+	p.addCommands(root)
+	return root
+}
+
+// addCommands adds every command to its group in the help.
+func (p *program) addCommands(root *cobra.Command) {
+	for _, group := range []struct {
+		title    string
+		commands []*cobra.Command
+	}{
+		{"Move models:", []*cobra.Command{p.pushCommand(), p.pullCommand(), p.verifyCommand()}},
+		{"Look:", []*cobra.Command{p.lsCommand(), p.showCommand(), p.diffCommand(), p.statsCommand()}},
+		{"Name and remove:", []*cobra.Command{p.tagCommand(), p.rmCommand()}},
+		{"Run:", []*cobra.Command{p.serveCommand(), p.demoCommand(), p.versionCommand()}},
+	} {
+		root.AddGroup(&cobra.Group{ID: group.title, Title: group.title})
+		for _, cmd := range group.commands {
+			cmd.GroupID = group.title
+			cmd.DisableFlagsInUseLine = true
+			root.AddCommand(cmd)
+		}
+	}
+	root.SetHelpCommandGroupID("Run:")
+}
+
+// unknownCommand refuses whatever is no command, and says what was meant.
+func unknownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	cmd.SuggestionsMinimumDistance = 2
+	if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
+		return usagef("unknown command %q; did you mean %s?", args[0], strings.Join(like, " or "))
+	}
+	return usagef("unknown command %q; see ingot --help", args[0])
+}
+
+// want accepts from least to most arguments.
+func want(least, most int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) >= least && len(args) <= most {
+			return nil
+		}
+		return usagef("%s: %s; usage: %s", cmd.Name(), count(len(args), "argument"), cmd.UseLine())
+	}
+}
+
+// parseRef reads a REF.
+func parseRef(s string) (name.Ref, error) {
+	ref, err := name.ParseRef(s)
+	if err != nil && !strings.Contains(err.Error(), "namespace/name") {
+		return ref, fmt.Errorf("%w (a REF is namespace/name[:tag] or namespace/name@digest)", err)
+	}
+	return ref, err
+}
+
+// connect returns a client for short calls.
+func (p *program) connect() (*client.Registry, error) { return p.dial(firstContact) }
+
+// connectLong returns a client for a transfer. It asks first whether the registry
+// is there, so that a misspelt address does not cost the patience that a transfer
+// under way deserves.
+func (p *program) connectLong(ctx context.Context) (*client.Registry, error) {
+	r, err := p.dial(firstContact)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := r.Health(ctx); err != nil {
+		return nil, err
+	}
+	return p.dial(client.DefaultPatience)
+}
+
+// dial returns a client that is as patient as asked for, or as --timeout says.
+func (p *program) dial(patience time.Duration) (*client.Registry, error) {
+	base := p.registry
+	if base == "" {
+		base = p.env("INGOT_REGISTRY")
+	}
+	if base == "" {
+		base = defaultRegistry
+	}
+	if !strings.Contains(base, "://") {
+		base = "http://" + base
+	}
+	if p.timeout < 0 {
+		return nil, usagef("--timeout %s: want a duration above zero, such as 10s", p.timeout)
+	}
+	if p.timeout > 0 {
+		patience = p.timeout
+	}
+	r, err := client.New(base, client.Options{Patience: patience, UserAgent: "ingot/" + version})
+	if err != nil {
+		return nil, usagef("%v; set it with --registry or INGOT_REGISTRY", err)
+	}
+	return r, nil
+}
+
+// folder returns a folder of the user's own for ingot: below what the variable
+// xdg names, or else below the home folder.
+func (p *program) folder(xdg, below string) (string, error) {
+	if dir := p.env(xdg); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "ingot"), nil
+	}
+	if home := p.env("HOME"); home != "" {
+		return filepath.Join(home, below, "ingot"), nil
+	}
+	return "", errors.New("neither " + xdg + " nor HOME is set")
+}
+
+// cacheFolder returns the folder for what can be lost without harm.
+func (p *program) cacheFolder() (string, error) { return p.folder("XDG_CACHE_HOME", ".cache") }

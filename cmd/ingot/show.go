@@ -1,0 +1,144 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ingot-ml/ingot/registry/manifest"
+	"github.com/ingot-ml/ingot/registry/name"
+)
+
+// description is the JSON document of show.
+type description struct {
+	Ref string `json:"ref"`
+	manifest.View
+	Sharing sharing `json:"sharing"`
+}
+
+func (p *program) showCommand() *cobra.Command {
+	var tensors bool
+	cmd := &cobra.Command{
+		Use:   "show REF",
+		Short: "Describe a version: files, tensors, and what it shares with others",
+		Long: `Show describes a version: its files, how many tensors of which type, and how many
+of its chunks the parent and the other versions of the repository have as well.
+
+With --json it prints:
+  ref, digest, parent, content_root, annotations
+  size, chunks, chunk_bytes   plain bytes of all files; distinct chunks, and their
+                              plain bytes
+  files                       path, size, format, chunks, and tensors (name, dtype,
+                              shape, offset, length) of each
+  sharing                     parent and others: versions that were compared,
+                              chunks_shared, bytes_shared; versions is how many
+                              others the repository has`,
+		Example: `  ingot show acme/llama
+  ingot show acme/llama --tensors`,
+		Args: want(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ref, err := parseRef(args[0])
+			if err != nil {
+				return err
+			}
+			return p.show(cmd.Context(), ref, tensors)
+		},
+	}
+	cmd.Flags().BoolVar(&tensors, "tensors", false, "list every tensor")
+	return cmd
+}
+
+func (p *program) show(ctx context.Context, ref name.Ref, tensors bool) error {
+	r, err := p.connect()
+	if err != nil {
+		return err
+	}
+	m, digest, err := r.Manifest(ctx, ref)
+	if err != nil {
+		return err
+	}
+	shared, err := compareOthers(ctx, r, ref.Repo, digest, m)
+	if err != nil {
+		return err
+	}
+	view, err := m.View()
+	if err != nil {
+		return err
+	}
+	if p.json {
+		return p.printJSON(description{ref.String(), view, shared})
+	}
+	p.printVersion(ref, view, shared)
+	p.printFiles(view.Files)
+	if tensors {
+		p.printTensors(view.Files)
+	} else {
+		p.printTypes(view.Files)
+	}
+	return nil
+}
+
+func (p *program) printVersion(ref name.Ref, v manifest.View, s sharing) {
+	p.printf("%s\n", ref)
+	p.printf("digest   %s\n", v.Digest)
+	if v.Parent != "" {
+		p.printf("parent   %s: shares %s of %s\n", short(v.Parent), s.Parent, count(v.Chunks, "chunk"))
+	}
+	switch compared := s.Others.Compared; {
+	case s.Versions == 0:
+	case compared < s.Versions:
+		p.printf("others   the newest %d of %d versions: share %s of %s\n", compared, s.Versions, s.Others, count(v.Chunks, "chunk"))
+	default:
+		p.printf("others   %s: share %s of %s\n", count(compared, "version"), s.Others, count(v.Chunks, "chunk"))
+	}
+	p.printf("size     %s in %s, %s\n", size(v.Size), count(len(v.Files), "file"), count(v.Chunks, "distinct chunk"))
+	for _, key := range slices.Sorted(maps.Keys(v.Annotations)) {
+		p.printf("         %s = %s\n", shown(key), shown(v.Annotations[key]))
+	}
+	p.printf("\n")
+}
+
+func (p *program) printFiles(files []manifest.FileView) {
+	t := table{titles: []string{"FILE", ">SIZE", "FORMAT", ">TENSORS", ">CHUNKS"}}
+	for _, f := range files {
+		t.add(shown(f.Path), size(f.Size), f.Format, digits(len(f.Tensors)), digits(f.Chunks))
+	}
+	t.print(p.stdout)
+}
+
+func (p *program) printTensors(files []manifest.FileView) {
+	t := table{titles: []string{"TENSOR", "TYPE", "SHAPE", ">SIZE", "FILE"}}
+	for _, f := range files {
+		for _, tensor := range f.Tensors {
+			t.add(shown(tensor.Name), shown(tensor.DType), shape(tensor.Shape), size(tensor.Length), shown(f.Path))
+		}
+	}
+	p.printSection(t)
+}
+
+// printTypes sums the tensors up by element type, the most bytes first.
+func (p *program) printTypes(files []manifest.FileView) {
+	type sum struct {
+		dtype   string
+		tensors int
+		bytes   uint64
+	}
+	sums := map[string]sum{}
+	for _, f := range files {
+		for _, tensor := range f.Tensors {
+			s := sums[tensor.DType]
+			sums[tensor.DType] = sum{tensor.DType, s.tensors + 1, s.bytes + tensor.Length}
+		}
+	}
+	t := table{titles: []string{"TYPE", ">TENSORS", ">SIZE"}}
+	byBytes := func(a, b sum) int {
+		return cmp.Or(cmp.Compare(b.bytes, a.bytes), cmp.Compare(a.dtype, b.dtype))
+	}
+	for _, s := range slices.SortedFunc(maps.Values(sums), byBytes) {
+		t.add(shown(s.dtype), digits(s.tensors), size(s.bytes))
+	}
+	p.printSection(t)
+}
