@@ -1,0 +1,184 @@
+package integration_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/getkin/kin-openapi/routers/gorillamux"
+
+	"github.com/ingot-ml/ingot/openapi"
+)
+
+// contract is a transport that holds every request and its answer to
+// registry.yaml, and remembers which operations it has seen.
+type contract struct {
+	t      *testing.T
+	doc    *openapi3.T
+	router routers.Router
+
+	mu   sync.Mutex // protects seen
+	seen map[string][]int
+}
+
+func newContract(t *testing.T) *contract {
+	t.Helper()
+	doc, err := openapi3.NewLoader().LoadFromData(openapi.Spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	router, err := gorillamux.NewRouter(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, media := range []string{openapi.MediaManifest, openapi.MediaChunk, openapi.MediaChunks, openapi.MediaDigests, openapi.MediaBitmap} {
+		openapi3filter.RegisterBodyDecoder(media, openapi3filter.FileBodyDecoder)
+	}
+	openapi3filter.RegisterBodyDecoder("application/yaml", openapi3filter.PlainBodyDecoder)
+	return &contract{t: t, doc: doc, router: router, seen: map[string][]int{}}
+}
+
+// provoked marks the context of a request that is wrong on purpose.
+type provoked struct{}
+
+// RoundTrip implements http.RoundTripper.
+func (c *contract) RoundTrip(req *http.Request) (*http.Response, error) {
+	body, err := readClose(req.Body)
+	if err != nil {
+		return nil, err
+	}
+	sent := req.Clone(req.Context())
+	if req.Body != nil {
+		sent.Body = io.NopCloser(bytes.NewReader(body))
+	}
+	resp, err := http.DefaultTransport.RoundTrip(sent)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := readClose(resp.Body)
+	if err != nil {
+		return nil, err
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(answer))
+	c.check(req, body, resp, answer)
+	return resp, nil
+}
+
+func readClose(r io.ReadCloser) ([]byte, error) {
+	if r == nil {
+		return nil, nil
+	}
+	b, err := io.ReadAll(r)
+	return b, errors.Join(err, r.Close())
+}
+
+func (c *contract) check(req *http.Request, body []byte, resp *http.Response, answer []byte) {
+	where := req.Method + " " + req.URL.RequestURI()
+	if resp.Header.Get("X-Content-Type-Options") != "nosniff" || resp.Header.Get("Server") != "" {
+		c.t.Errorf("%s: header %v", where, resp.Header)
+	}
+	route, params, err := c.router.FindRoute(req)
+	if err != nil {
+		c.checkUnrouted(where, resp.StatusCode, answer)
+		return
+	}
+	c.note(route.Operation.OperationID, resp.StatusCode)
+	in := &openapi3filter.RequestValidationInput{Request: req.Clone(context.Background()), PathParams: params, Route: route}
+	in.Request.Body = io.NopCloser(bytes.NewReader(body))
+	if req.Context().Value(provoked{}) == nil {
+		if err := openapi3filter.ValidateRequest(context.Background(), in); err != nil {
+			c.t.Errorf("%s: the request is not in the specification: %v", where, err)
+		}
+	}
+	out := &openapi3filter.ResponseValidationInput{
+		RequestValidationInput: in, Status: resp.StatusCode, Header: resp.Header,
+		Body:    io.NopCloser(bytes.NewReader(answer)),
+		Options: &openapi3filter.Options{IncludeResponseStatus: true},
+	}
+	if err := openapi3filter.ValidateResponse(context.Background(), out); err != nil {
+		c.t.Errorf("%s: the answer %d is not in the specification: %v", where, resp.StatusCode, err)
+	}
+	if resp.StatusCode >= http.StatusBadRequest {
+		c.checkCode(where, route.Operation, resp.StatusCode, answer)
+	}
+}
+
+// checkCode holds a failure to the codes that its operation names.
+func (c *contract) checkCode(where string, op *openapi3.Operation, status int, answer []byte) {
+	code := c.code(where, status, answer)
+	r := op.Responses.Status(status)
+	if r == nil {
+		return // told already
+	}
+	if names, _ := r.Value.Extensions["x-codes"].([]any); !slices.Contains(names, any(string(code))) {
+		c.t.Errorf("%s: code %s, the specification has %v", where, code, names)
+	}
+}
+
+// checkUnrouted holds what the specification has no operation for to its text.
+func (c *contract) checkUnrouted(where string, status int, answer []byte) {
+	if code := c.code(where, status, answer); code != openapi.CodeNotFound && code != openapi.CodeNotAllowed {
+		c.t.Errorf("%s is not in the specification and has the code %s", where, code)
+	}
+}
+
+// code returns the code of a failure, which must have that status.
+func (c *contract) code(where string, status int, answer []byte) openapi.Code {
+	var doc openapi.ErrorBody
+	if err := json.Unmarshal(answer, &doc); err != nil || doc.Error == nil {
+		c.t.Errorf("%s: %d with %.200q, which is no error document: %v", where, status, answer, err)
+		return ""
+	}
+	if doc.Error.Message == "" || doc.Error.Code.Status() != status {
+		c.t.Errorf("%s: status %d with %+v", where, status, *doc.Error)
+	}
+	return doc.Error.Code
+}
+
+func (c *contract) note(operation string, status int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !slices.Contains(c.seen[operation], status) {
+		c.seen[operation] = append(c.seen[operation], status)
+	}
+}
+
+// checkSeen fails for every answer of every operation that a caller can bring
+// about and that was not seen.
+func (c *contract) checkSeen() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for path, item := range c.doc.Paths.Map() {
+		for method, op := range item.Operations() {
+			for status := range op.Responses.Map() {
+				if n := statusOf(status); !rare(op, n) && !slices.Contains(c.seen[op.OperationID], n) {
+					c.t.Errorf("%s (%s %s): no answer %d was seen", op.OperationID, method, path, n)
+				}
+			}
+		}
+	}
+}
+
+func statusOf(s string) int {
+	var n int
+	_ = json.Unmarshal([]byte(s), &n) // the tests of package openapi hold it to a number
+	return n
+}
+
+// rare tells the answers that need a race, a fault, a registry in trouble, or one
+// that controls access: only then a push cannot be started.
+func rare(op *openapi3.Operation, status int) bool {
+	return op.OperationID == "startPush" && status == http.StatusNotFound || slices.Contains([]int{
+		http.StatusConflict, http.StatusTooManyRequests, http.StatusInternalServerError,
+		http.StatusServiceUnavailable, http.StatusInsufficientStorage,
+	}, status)
+}
