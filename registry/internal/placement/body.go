@@ -107,6 +107,9 @@ func (t *nameTable) appendEntry(dst []byte, e *Entry) []byte {
 // manifest with as many chunks as there are entries is for the caller to check.
 // The Body shares the document's bytes with b.
 func ParseBody(b []byte) (*Body, error) {
+	if len(b) > MaxBody {
+		return nil, fmt.Errorf("parse body: %w", invalid("%d bytes, at most %d allowed", len(b), MaxBody))
+	}
 	r := bodyReader{reader: reader{rest: b}}
 	r.header(bodyMagic)
 	if n := r.count(1); n > manifest.MaxSize {

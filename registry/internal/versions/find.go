@@ -8,24 +8,16 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/ingot-ml/ingot/chunker"
-	"github.com/ingot-ml/ingot/chunker/codec"
 	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry/internal/access"
 	"github.com/ingot-ml/ingot/registry/internal/blobs"
-	"github.com/ingot-ml/ingot/registry/internal/placement"
 	"github.com/ingot-ml/ingot/registry/name"
 )
 
-const (
-	// maxSources is how many other versions a push may take chunks from: each costs
-	// the reading of its head and body.
-	maxSources = 16
-	// probing is how many blobs are asked for at a time.
-	probing = 16
-)
+// maxSources is how many other versions a push may take chunks from: each costs
+// the reading of its head and body.
+const maxSources = 16
 
 // Missing tells for each digest whether the push must upload it: step P1.
 func (s *Service) Missing(ctx context.Context, p access.Principal, id string, digests []chunker.Digest) ([]bool, error) {
@@ -235,103 +227,3 @@ func (q *search) bodyOf(ctx context.Context, src Source, bodyName string) (*body
 	}
 	return b, err
 }
-
-// inPush asks the store for chunks that the push has uploaded through another
-// replica, or before this one was started.
-func (q *search) inPush(ctx context.Context) error {
-	wanted := open(q.places)
-	if len(wanted) == 0 {
-		return nil
-	}
-	if err := q.readBundles(ctx, q.upload); err != nil {
-		return err
-	}
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(probing)
-	for _, i := range wanted {
-		if f, ok := q.upload.get(q.digests[i]); ok {
-			q.places[i] = f
-			continue
-		}
-		group.Go(func() (err error) {
-			q.places[i], err = q.probe(ctx, q.rec, q.upload, q.digests[i])
-			return err
-		})
-	}
-	return group.Wait()
-}
-
-// probe looks for a chunk under the names that the push's attempts give it.
-func (s *Service) probe(ctx context.Context, rec *pushRecord, u *upload, d chunker.Digest) (found, error) {
-	for attempt := rec.Attempt; attempt >= 0; attempt-- {
-		name := chunkName(d, u.id, attempt)
-		info, err := s.Blobs.Stat(ctx, name)
-		if errors.Is(err, blobs.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return found{}, err
-		}
-		var header [codec.HeaderLen]byte
-		if err := s.readInto(ctx, name, 0, header[:]); err != nil {
-			return found{}, err
-		}
-		plain, err := codec.PlainLen(header[:])
-		if err != nil {
-			return found{}, fmt.Errorf("read chunk %q: %w", name, err)
-		}
-		f := found{placement.Entry{Object: name, Length: uint32(info.Size)}, uint32(plain)}
-		if !u.absent(&f.entry) {
-			u.put(d, f)
-			return f, nil
-		}
-	}
-	return found{}, nil
-}
-
-// readBundles learns which chunks lie in bundles of the push that are not known.
-func (s *Service) readBundles(ctx context.Context, u *upload) error {
-	for info, err := range s.Blobs.List(ctx, bundlePrefix(u.id), "") {
-		if err != nil {
-			return err
-		}
-		if u.knowsBundle(info.Name) {
-			continue
-		}
-		items, err := s.readBundle(ctx, info)
-		if err != nil {
-			return err
-		}
-		u.putBundle(info.Name, items)
-	}
-	return nil
-}
-
-func (s *Service) readBundle(ctx context.Context, info blobs.Info) ([]placement.Item, error) {
-	prefix := make([]byte, placement.BundlePrefix)
-	if err := s.readInto(ctx, info.Name, 0, prefix); err != nil {
-		return nil, err
-	}
-	n, err := placement.ParseBundlePrefix(prefix)
-	if err != nil {
-		return nil, fmt.Errorf("read bundle %q: %w", info.Name, err)
-	}
-	header := make([]byte, placement.BundleHeaderLen(n))
-	if err := s.readInto(ctx, info.Name, 0, header); err != nil {
-		return nil, err
-	}
-	items, err := placement.ParseBundleHeader(header, info.Size)
-	if err != nil {
-		return nil, fmt.Errorf("read bundle %q: %w", info.Name, err)
-	}
-	return items, nil
-}
-
-// chunkName is the name of an encoded chunk that is a blob of its own. No two
-// attempts of any push share one.
-func chunkName(d chunker.Digest, push string, attempt int) string {
-	hash := d.String()
-	return fmt.Sprintf("c/%s/%s.%s.%d", hash[:3], hash, push, attempt)
-}
-
-func bundlePrefix(push string) string { return "u/" + push + "/" }

@@ -24,7 +24,7 @@ const (
 	// DefaultPushTTL is long enough for a push over a slow line with a weekend in
 	// it. An expired push costs its uploads, nothing else.
 	DefaultPushTTL = 7 * 24 * time.Hour
-	// DefaultBodyCache holds the bodies of some ten models of 140 GB.
+	// DefaultBodyCache holds the bodies of two or three models of 140 GB.
 	DefaultBodyCache = 64 << 20
 	// DefaultPushMemory is how many uploaded chunks are remembered, of all pushes
 	// together: some 200 bytes each.

@@ -104,20 +104,3 @@ func (s *Service) uploadOf(ctx context.Context, id string, rec *pushRecord) (*up
 	}
 	return u, s.condemn(ctx, u, rec.List)
 }
-
-// condemn makes the names of a list of collection count as absent for u.
-func (s *Service) condemn(ctx context.Context, u *upload, blob string) error {
-	if u.knowsList(blob) {
-		return nil
-	}
-	l := s.lists.get(blob)
-	if l == nil {
-		var err error
-		if l, err = s.readList(ctx, blob); err != nil {
-			return err
-		}
-		s.lists.put(l)
-	}
-	u.condemn(l)
-	return nil
-}

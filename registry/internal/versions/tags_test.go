@@ -317,6 +317,25 @@ func TestReaderFollows(t *testing.T) {
 	r.Close()
 }
 
+// TestHasherFollows is TestReaderFollows for the hashes of files.
+func TestHasherFollows(t *testing.T) {
+	w := newWorld(t)
+	v := newVersion(t, chunker.Digest{}, []byte("abc"), large(1))
+	w.push(alice, model, v, "")
+	lost := &moving{Store: w.store, gone: w.objectOf(chunker.Sum(large(1)))}
+	w.config.Blobs = lost
+	w.restart()
+	lost.then = func() {
+		if err := w.Delete(t.Context(), alice, model, v.digest); err != nil {
+			t.Error(err)
+		}
+		w.push(alice, model, v, "")
+	}
+	if got, err := w.FileHashes(t.Context(), alice, model, v.digest); err != nil || len(got.Files) != 2 {
+		t.Errorf("got %+v, %v", got, err)
+	}
+}
+
 // TestReindex forgets the index and builds it anew.
 func TestReindex(t *testing.T) {
 	w := newWorld(t)
@@ -331,6 +350,11 @@ func TestReindex(t *testing.T) {
 	}
 	if n := len(w.missing(alice, w.start(alice, model), v)); n != 0 {
 		t.Errorf("%d are missing, want none", n)
+	}
+	w.config.Blobs = rotten{w.store}
+	w.restart()
+	if err := w.Reindex(t.Context()); err != nil {
+		t.Errorf("a damaged version stops it: %v", err)
 	}
 }
 

@@ -36,12 +36,6 @@ type judged struct {
 	body string
 }
 
-// condemned is a list of collection. It is never changed.
-type condemned struct {
-	blob  string
-	names []string // ascending
-}
-
 func newUpload(id string, e0 uint64) *upload {
 	return &upload{id: id, e0: e0, have: map[chunker.Digest]found{}, bundles: map[string]bool{}}
 }

@@ -17,6 +17,29 @@ const (
 	keptLists = 2
 )
 
+// condemned is a list of collection. It is never changed.
+type condemned struct {
+	blob  string
+	names []string // ascending
+}
+
+// condemn makes the names of a list of collection count as absent for u.
+func (s *Service) condemn(ctx context.Context, u *upload, blob string) error {
+	if u.knowsList(blob) {
+		return nil
+	}
+	l := s.lists.get(blob)
+	if l == nil {
+		var err error
+		if l, err = s.readList(ctx, blob); err != nil {
+			return err
+		}
+		s.lists.put(l)
+	}
+	u.condemn(l)
+	return nil
+}
+
 func (s *Service) readList(ctx context.Context, blob string) (*condemned, error) {
 	raw, err := s.readBlob(ctx, blob, maxListBytes)
 	if err != nil {
