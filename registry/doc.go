@@ -45,7 +45,8 @@ type Config struct {
 	Insecure bool
 	// Memory bounds the bytes of uploads that are in memory at a time; 0 is
 	// DefaultMemory. Uploads beyond it wait, and are told to come back if they wait
-	// too long. Manifests that are read take some 100 MB at most beside it.
+	// too long. Beside it there are a cache of manifests, of 64 MiB, and those that
+	// are being read.
 	Memory int64
 	// PushTTL is how long a push may be resumed; 0 is DefaultPushTTL. What an
 	// expired push has uploaded is lost.

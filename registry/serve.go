@@ -32,18 +32,23 @@ func (r *Registry) Serve(ctx context.Context, l net.Listener) error {
 	defer giveUp()
 	server := r.server(working)
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(l) }()
+	go func() {
+		defer close(served)
+		served <- server.Serve(l)
+	}()
 	var cause error
 	select {
-	case err := <-served:
-		return fmt.Errorf("serve %s: %w", l.Addr(), err)
+	case cause = <-served:
 	case cause = <-r.failed:
-		cause = fmt.Errorf("serve %s: %w", l.Addr(), cause)
 	case <-ctx.Done():
 	}
-	err := r.stop(server, giveUp)
-	<-served
-	return errors.Join(cause, err)
+	cause = errors.Join(cause, r.stop(server, giveUp))
+	for range served { // says only that it was stopped
+	}
+	if cause != nil {
+		return fmt.Errorf("serve %s: %w", l.Addr(), cause)
+	}
+	return nil
 }
 
 // local tells an address that only this machine can reach.

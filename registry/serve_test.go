@@ -176,6 +176,17 @@ func TestFailedRegisters(t *testing.T) {
 	}
 }
 
+// TestFailedListener ends Serve when no more connections come.
+func TestFailedListener(t *testing.T) {
+	l := listen(t, "tcp", "127.0.0.1:0")
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := open(t, t.TempDir()).Serve(t.Context(), l); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("serve a closed listener: %v, want net.ErrClosed", err)
+	}
+}
+
 // TestIndexIsMadeAgain loses the chunk index: the registry knows its chunks still.
 func TestIndexIsMadeAgain(t *testing.T) {
 	data, plain := t.TempDir(), []byte("what a version holds")
