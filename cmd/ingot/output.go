@@ -69,8 +69,13 @@ func (t *table) line(row []string, widths []int) string {
 	return strings.TrimRight(b.String(), " ")
 }
 
-// size spells bytes for people, in three digits.
-func size[N int64 | uint64](n N) string { return humanize.IBytesN(uint64(max(n, 0)), 3) }
+// size spells bytes for people: exactly below 1 KiB, else in three digits.
+func size[N int64 | uint64](n N) string {
+	if n < 1<<10 {
+		return fmt.Sprintf("%d B", max(n, 0))
+	}
+	return humanize.IBytesN(uint64(n), 3)
+}
 
 // percent says how much of whole part is.
 func percent(part, whole int64) string {
