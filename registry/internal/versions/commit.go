@@ -173,7 +173,7 @@ func (c *commit) attempt(ctx context.Context, old head, v registers.Version) err
 	if v, err = c.swap(ctx, key, v, h); err != nil { // P3
 		return err
 	}
-	if err := c.checkEpochs(ctx, entries); err != nil { // P4
+	if err := c.checkEpochs(ctx, body, entries); err != nil { // P4
 		return err
 	}
 	h.State = stateCommitted

@@ -6,12 +6,13 @@ import (
 
 	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry/internal/placement"
+	"github.com/ingot-ml/ingot/registry/internal/registers"
 )
 
 // checkEpochs is P4: a collection that began after P0 may have condemned what the
-// version names. The names of such a list are uploaded again under another
-// attempt, and the push is as if it had begun now.
-func (c *commit) checkEpochs(ctx context.Context, entries []placement.Entry) error {
+// version names. Condemned chunks are uploaded again under another attempt; a
+// condemned body is a conflict, which writes another one.
+func (c *commit) checkEpochs(ctx context.Context, body string, entries []placement.Entry) error {
 	var gc gcRecord
 	if _, err := c.load(ctx, gcKey, &gc); err != nil {
 		return err
@@ -19,10 +20,8 @@ func (c *commit) checkEpochs(ctx context.Context, entries []placement.Entry) err
 	if gc.Epoch == c.rec.E0 {
 		return nil
 	}
-	for epoch := c.rec.E0 + 1; epoch <= gc.Epoch; epoch++ {
-		if err := c.condemnEpoch(ctx, epoch); err != nil {
-			return err
-		}
+	if err := c.catchUp(ctx, c.upload, gc.Epoch); err != nil {
+		return err
 	}
 	var lost []int
 	for i := range entries {
@@ -30,44 +29,62 @@ func (c *commit) checkEpochs(ctx context.Context, entries []placement.Entry) err
 			lost = append(lost, i)
 		}
 	}
-	if len(lost) == 0 {
-		return nil
+	if len(lost) > 0 {
+		if err := c.advance(ctx, gc.Epoch); err != nil {
+			return err
+		}
+		return missingChunks(lost)
 	}
-	if err := c.advance(ctx, &gc); err != nil {
+	if c.upload.absent(&placement.Entry{Object: body}) {
+		return fmt.Errorf("body %q is condemned: %w", body, registers.ErrConflict)
+	}
+	return nil
+}
+
+// advance records that the push knows the collections up to epoch, and goes on
+// with another attempt.
+func (c *commit) advance(ctx context.Context, epoch uint64) error {
+	rec, v, err := c.loadPush(ctx, c.principal, c.id)
+	if err != nil {
 		return err
 	}
-	return missingChunks(lost)
+	rec.E0, rec.Attempt = epoch, rec.Attempt+1
+	if _, err := c.swap(ctx, pushKey(c.id), v, rec); err != nil && !isConflict(err) {
+		return err
+	}
+	return nil
+}
+
+// catchUp makes the names count as absent, for the rest of the push, that
+// collections since P0 have condemned, up to an epoch. This goes for the names of
+// the push itself too: one that was deleted may be written again by a request that
+// comes late, and be deleted again.
+func (s *Service) catchUp(ctx context.Context, u *upload, epoch uint64) error {
+	for e := u.caughtUp() + 1; e <= epoch; e++ {
+		if err := s.condemnEpoch(ctx, u, e); err != nil {
+			return err
+		}
+	}
+	u.catchUp(epoch)
+	return nil
 }
 
 // condemnEpoch makes the names of every list of an epoch count as absent. A list
 // that was not used for deleting holds more names than one that was, and naming
 // fewer chunks is always safe.
-func (c *commit) condemnEpoch(ctx context.Context, epoch uint64) error {
-	any := false
-	for info, err := range c.Blobs.List(ctx, fmt.Sprintf("gl/%016x.", epoch), "") {
+func (s *Service) condemnEpoch(ctx context.Context, u *upload, epoch uint64) error {
+	known := false
+	for info, err := range s.Blobs.List(ctx, fmt.Sprintf("gl/%016x.", epoch), "") {
 		if err != nil {
 			return err
 		}
-		any = true
-		if err := c.condemn(ctx, c.upload, info.Name); err != nil {
+		known = true
+		if err := s.condemn(ctx, u, info.Name); err != nil {
 			return err
 		}
 	}
-	if !any {
-		return openapi.Errorf(openapi.CodePushClosed, "push %s is older than what is known of collections: start another", c.id)
-	}
-	return nil
-}
-
-// advance records that the push goes on with another attempt in the epoch of gc.
-func (c *commit) advance(ctx context.Context, gc *gcRecord) error {
-	rec, v, err := c.loadPush(ctx, c.principal, c.id)
-	if err != nil {
-		return err
-	}
-	rec.E0, rec.List, rec.Attempt = gc.Epoch, gc.active(), rec.Attempt+1
-	if _, err := c.swap(ctx, pushKey(c.id), v, rec); err != nil && !isConflict(err) {
-		return err
+	if !known {
+		return openapi.Errorf(openapi.CodePushClosed, "push %s is older than what is known of collections: start another", u.id)
 	}
 	return nil
 }

@@ -44,29 +44,37 @@ func (q *search) inPush(ctx context.Context) error {
 // probe looks for a chunk under the names that the push's attempts give it.
 func (s *Service) probe(ctx context.Context, rec *pushRecord, u *upload, d chunker.Digest) (found, error) {
 	for attempt := rec.Attempt; attempt >= 0; attempt-- {
-		name := chunkName(d, u.id, attempt)
-		info, err := s.Blobs.Stat(ctx, name)
+		f, err := s.readPlace(ctx, chunkName(d, u.id, attempt))
 		if errors.Is(err, blobs.ErrNotFound) {
 			continue
 		}
 		if err != nil {
 			return found{}, err
 		}
-		var header [codec.HeaderLen]byte
-		if err := s.readInto(ctx, name, 0, header[:]); err != nil {
-			return found{}, err
-		}
-		plain, err := codec.PlainLen(header[:])
-		if err != nil {
-			return found{}, fmt.Errorf("read chunk %q: %w", name, err)
-		}
-		f := found{placement.Entry{Object: name, Length: uint32(info.Size)}, uint32(plain)}
 		if !u.absent(&f.entry) {
 			u.put(d, f)
 			return f, nil
 		}
 	}
 	return found{}, nil
+}
+
+// readPlace returns where the chunk lies that is this blob. A blob is verified
+// before it is made, so its header is believed.
+func (s *Service) readPlace(ctx context.Context, name string) (found, error) {
+	info, err := s.Blobs.Stat(ctx, name)
+	if err != nil {
+		return found{}, err
+	}
+	var header [codec.HeaderLen]byte
+	if err := s.readInto(ctx, name, 0, header[:]); err != nil {
+		return found{}, err
+	}
+	plain, err := codec.PlainLen(header[:])
+	if err != nil {
+		return found{}, fmt.Errorf("read chunk %q: %w", name, err)
+	}
+	return found{placement.Entry{Object: name, Length: uint32(info.Size)}, uint32(plain)}, nil
 }
 
 // readBundles learns which chunks lie in bundles of the push that are not known.
@@ -79,6 +87,9 @@ func (s *Service) readBundles(ctx context.Context, u *upload) error {
 			continue
 		}
 		items, err := s.readBundle(ctx, info)
+		if errors.Is(err, blobs.ErrNotFound) {
+			continue // collected at this moment
+		}
 		if err != nil {
 			return err
 		}

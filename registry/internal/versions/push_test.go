@@ -298,17 +298,26 @@ func (w *world) collect(epoch uint64, phase string, names ...string) {
 	}
 }
 
-// objectOf returns the blob that holds a large chunk.
-func (w *world) objectOf(d chunker.Digest) string {
+// blobsOf returns the names that start with prefix.
+func (w *world) blobsOf(prefix string) (names []string) {
 	w.t.Helper()
-	for info, err := range w.store.List(w.t.Context(), "c/"+d.String()[:3]+"/"+d.String(), "") {
+	for info, err := range w.store.List(w.t.Context(), prefix, "") {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		return info.Name
+		names = append(names, info.Name)
 	}
-	w.t.Fatalf("chunk %s is no blob", d.Short())
-	return ""
+	return names
+}
+
+// objectOf returns the blob that holds a large chunk.
+func (w *world) objectOf(d chunker.Digest) string {
+	w.t.Helper()
+	names := w.blobsOf("c/" + d.String()[:3] + "/" + d.String())
+	if len(names) == 0 {
+		w.t.Fatalf("chunk %s is no blob", d.Short())
+	}
+	return names[0]
 }
 
 // TestCondemnedCountsAsAbsent starts a push while a collection wants a chunk.

@@ -73,19 +73,23 @@ func (s *Service) PutChunk(ctx context.Context, p access.Principal, id string, d
 // answer was lost, had made it.
 func (s *Service) putOwn(ctx context.Context, rec *pushRecord, u *upload, e Encoded, plain uint32) (made bool, err error) {
 	name := chunkName(e.Digest, u.id, rec.Attempt)
-	length := int64(len(e.Bytes))
 	err = s.Blobs.Put(ctx, name, e.Bytes)
-	if errors.Is(err, blobs.ErrExists) {
-		info, err := s.Blobs.Stat(ctx, name)
-		if err != nil {
-			return false, err
-		}
-		length = info.Size
-	} else if err != nil {
+	if err == nil {
+		u.put(e.Digest, found{placement.Entry{Object: name, Length: uint32(len(e.Bytes))}, plain})
+		return true, nil
+	}
+	if !errors.Is(err, blobs.ErrExists) {
 		return false, err
 	}
-	u.put(e.Digest, found{placement.Entry{Object: name, Length: uint32(length)}, plain})
-	return err == nil, nil
+	info, err := s.Blobs.Stat(ctx, name)
+	if errors.Is(err, blobs.ErrNotFound) {
+		return false, openapi.Errorf(openapi.CodeUnavailable, "chunk %s was collected at this moment: send it again", e.Digest.Short())
+	}
+	if err != nil {
+		return false, err
+	}
+	u.put(e.Digest, found{placement.Entry{Object: name, Length: uint32(info.Size)}, plain})
+	return false, nil
 }
 
 // PutBatch stores many chunks of a push: large ones as blobs of their own, small

@@ -78,8 +78,9 @@ type pushRecord struct {
 	Namespace string    `json:"ns"`
 	Model     string    `json:"model"`
 	Subject   string    `json:"subject"`
-	E0        uint64    `json:"e0"`
-	List      string    `json:"list"` // blob of the list that was active at E0
+	Since     uint64    `json:"since"` // the epoch at P0
+	List      string    `json:"list"`  // blob of the list that was active at P0
+	E0        uint64    `json:"e0"`    // the epoch up to which collections are known
 	Attempt   int       `json:"attempt"`
 	Expires   time.Time `json:"expires"`
 	State     string    `json:"state"` // openapi.PushOpen and so on

@@ -3,54 +3,21 @@ package versions_test
 import (
 	"context"
 	"fmt"
-	"io"
-	"iter"
 	"strings"
 	"testing"
 
 	"github.com/ingot-ml/ingot/chunker"
 	"github.com/ingot-ml/ingot/openapi"
-	"github.com/ingot-ml/ingot/registry/internal/blobs"
 	"github.com/ingot-ml/ingot/registry/internal/registers"
 	"github.com/ingot-ml/ingot/registry/internal/versions"
 )
-
-// swept is a store from which a collection has deleted blobs.
-type swept struct {
-	blobs.Store
-	gone map[string]bool
-}
-
-func (s *swept) Open(ctx context.Context, name string, off, n int64) (io.ReadCloser, error) {
-	if s.gone[name] {
-		return nil, fmt.Errorf("open %s: %w", name, blobs.ErrNotFound)
-	}
-	return s.Store.Open(ctx, name, off, n)
-}
-
-func (s *swept) Stat(ctx context.Context, name string) (blobs.Info, error) {
-	if s.gone[name] {
-		return blobs.Info{}, fmt.Errorf("stat %s: %w", name, blobs.ErrNotFound)
-	}
-	return s.Store.Stat(ctx, name)
-}
-
-func (s *swept) List(ctx context.Context, prefix, after string) iter.Seq2[blobs.Info, error] {
-	return func(yield func(blobs.Info, error) bool) {
-		for info, err := range s.Store.List(ctx, prefix, after) {
-			if !s.gone[info.Name] && !yield(info, err) {
-				return
-			}
-		}
-	}
-}
 
 // TestReplicaMissesACollection lets one replica take part in a push, then miss a
 // whole collection that another replica learns of, and then commit: what it
 // remembers from before is gone from the store.
 func TestReplicaMissesACollection(t *testing.T) {
 	w := newWorld(t)
-	store := &swept{w.store, map[string]bool{}}
+	store := newSwept(w.store)
 	w.config.Blobs = store
 	w.restart()
 	old := newVersion(t, chunker.Digest{}, large(1))
@@ -70,9 +37,7 @@ func TestReplicaMissesACollection(t *testing.T) {
 	}
 	condemned := []string{w.objectOf(chunker.Sum(large(1))), w.objectOf(chunker.Sum(large(2)))}
 	w.collect(1, "idle", condemned...)
-	for _, name := range condemned {
-		store.gone[name] = true
-	}
+	store.delete(condemned...)
 
 	w.Service = first
 	_, err := w.Commit(t.Context(), alice, id, next.doc, "main", "")
@@ -87,6 +52,68 @@ func TestReplicaMissesACollection(t *testing.T) {
 	w.check(alice, model, next)
 	w.restart()
 	w.check(bob, model, next)
+}
+
+// TestNameWrittenAgain uploads a chunk again that a collection has deleted, under
+// the same name, before the push knows of the collection. The collection may delete
+// it again at any time, so nothing may name it.
+func TestNameWrittenAgain(t *testing.T) {
+	w := newWorld(t)
+	store := newSwept(w.store)
+	w.config.Blobs = store
+	w.restart()
+	v := newVersion(t, chunker.Digest{}, large(1))
+	id := w.start(alice, model)
+	w.upload(alice, id, v, v.order)
+	first := w.objectOf(v.order[0])
+	w.collect(1, "idle", first)
+	store.delete(first)
+	w.restart()
+	if n := len(w.missing(alice, id, v)); n != 1 {
+		t.Fatalf("%d chunks are missing, want the deleted one", n)
+	}
+	w.upload(alice, id, v, v.order)
+	_, err := w.Commit(t.Context(), alice, id, v.doc, "main", "")
+	wants(t, "commit", err, openapi.CodeMissingChunks)
+	w.restart()
+	if n := len(w.missing(alice, id, v)); n != 1 {
+		t.Fatalf("%d chunks are missing, want 1: the name is one that a collection deletes", n)
+	}
+	w.upload(alice, id, v, v.order)
+	if _, err := w.Commit(t.Context(), alice, id, v.doc, "main", ""); err != nil {
+		t.Fatal(err)
+	}
+	store.delete(first)
+	w.restart()
+	w.check(bob, model, v)
+}
+
+// TestCondemnedBody condemns the body of a commit before its head names it.
+func TestCondemnedBody(t *testing.T) {
+	w := newWorld(t)
+	v := newVersion(t, chunker.Digest{}, large(1))
+	w.push(alice, model, v, "")
+	if err := w.Delete(t.Context(), alice, model, v.digest); err != nil {
+		t.Fatal(err)
+	}
+	store := newSwept(w.store)
+	w.config.Blobs = store
+	w.restart()
+	id := w.start(alice, model)
+	w.upload(alice, id, v, v.order)
+	w.engine.before = func(key string) {
+		if strings.HasPrefix(key, "m/") { // P3
+			w.engine.before = nil
+			bodies := w.blobsOf("b/")
+			w.collect(1, "idle", bodies...)
+			store.delete(bodies...)
+		}
+	}
+	if _, err := w.Commit(t.Context(), alice, id, v.doc, "main", ""); err != nil {
+		t.Fatal(err)
+	}
+	w.restart()
+	w.check(bob, model, v)
 }
 
 // TestTakenBackTagFindsItsVersion retires the version that a tag moves to, and,

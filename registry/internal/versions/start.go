@@ -34,7 +34,8 @@ func (s *Service) StartPush(ctx context.Context, p access.Principal, repo name.R
 	}
 	rec := pushRecord{
 		Namespace: repo.Namespace, Model: repo.Name, Subject: p.Subject,
-		E0: gc.Epoch, List: gc.active(), Expires: s.Now().Add(s.PushTTL).UTC(), State: openapi.PushOpen,
+		Since: gc.Epoch, List: gc.active(), E0: gc.Epoch,
+		Expires: s.Now().Add(s.PushTTL).UTC(), State: openapi.PushOpen,
 	}
 	if _, err := s.swap(ctx, pushKey(id), registers.Absent, &rec); err != nil {
 		return openapi.Push{}, fmt.Errorf("start push: %w", err)
@@ -98,9 +99,11 @@ func (s *Service) uploadOf(ctx context.Context, id string, rec *pushRecord) (*up
 	if rec.State != openapi.PushOpen {
 		return nil, openapi.Errorf(openapi.CodePushClosed, "push %s is %s: start another", id, rec.State)
 	}
-	u := s.uploads.get(id, rec.E0)
-	if rec.List == "" {
-		return u, nil
+	u := s.uploads.get(id, rec.Since)
+	if rec.List != "" {
+		if err := s.condemn(ctx, u, rec.List); err != nil {
+			return nil, err
+		}
 	}
-	return u, s.condemn(ctx, u, rec.List)
+	return u, s.catchUp(ctx, u, rec.E0)
 }

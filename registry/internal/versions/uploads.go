@@ -16,17 +16,16 @@ type found struct {
 }
 
 // upload is what this replica remembers of a push. All of it can be learnt again
-// from the registers and the store. It holds for one e0 of the push only: a
-// replica that finished a check has seen lists which this one has not.
+// from the registers and the store.
 type upload struct {
 	id string
-	e0 uint64
 
 	mu      sync.Mutex // protects the fields below; never held across a call
 	have    map[chunker.Digest]found
 	bundles map[string]bool // those whose chunks are in have
 	sources []judged        // in the order they were judged
 	lists   []*condemned    // whose names count as absent
+	epoch   uint64          // lists has those of all collections since P0, up to this
 }
 
 // judged is a version that was looked at, and the body that it had: empty for one
@@ -36,8 +35,8 @@ type judged struct {
 	body string
 }
 
-func newUpload(id string, e0 uint64) *upload {
-	return &upload{id: id, e0: e0, have: map[chunker.Digest]found{}, bundles: map[string]bool{}}
+func newUpload(id string, since uint64) *upload {
+	return &upload{id: id, epoch: since, have: map[chunker.Digest]found{}, bundles: map[string]bool{}}
 }
 
 // get returns where a chunk lies that the push has uploaded, as far as is
@@ -68,6 +67,19 @@ func (u *upload) knowsList(blob string) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return hasList(u.lists, blob)
+}
+
+// caughtUp returns the epoch up to which lists are known.
+func (u *upload) caughtUp() uint64 {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.epoch
+}
+
+func (u *upload) catchUp(epoch uint64) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.epoch = max(u.epoch, epoch)
 }
 
 func hasList(lists []*condemned, blob string) bool {
@@ -166,23 +178,19 @@ func newUploads(limit int) *uploads {
 	return &uploads{limit: limit, order: list.New(), byID: map[string]*list.Element{}}
 }
 
-// get returns what is remembered of the push since its epoch is e0, if only that
-// it exists.
-func (m *uploads) get(id string, e0 uint64) *upload {
+// get returns what is remembered of the push, which began in the epoch since; if
+// only that it exists.
+func (m *uploads) get(id string, since uint64) *upload {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if e, ok := m.byID[id]; ok {
-		if e.Value.(*upload).e0 != e0 {
-			m.remove(e)
-		} else {
-			m.order.MoveToFront(e)
-		}
+		m.order.MoveToFront(e)
 	}
 	m.trim()
 	if e, ok := m.byID[id]; ok {
 		return e.Value.(*upload)
 	}
-	u := newUpload(id, e0)
+	u := newUpload(id, since)
 	m.byID[id] = m.order.PushFront(u)
 	return u
 }

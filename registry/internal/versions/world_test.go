@@ -113,10 +113,7 @@ func (w *world) restart() { w.Service = versions.New(w.config) }
 // plainOf makes the bytes of a chunk: noise, so that it stays long.
 func plainOf(seed uint64, n int) []byte {
 	b := make([]byte, n)
-	r := rand.New(rand.NewPCG(seed, 1))
-	for i := range b {
-		b[i] = byte(r.Uint32())
-	}
+	_, _ = rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), 1}).Read(b) // never fails
 	return b
 }
 
