@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 	"syscall"
 	"unicode"
@@ -64,7 +65,7 @@ type failure struct {
 
 // fail tells the user of err and returns the exit code.
 func (p *program) fail(ctx context.Context, err error) int {
-	f := failure{Message: oneLine(err.Error() + hint(err))}
+	f := failure{Message: oneLine(explain(err))}
 	f.Code, f.Exit = judge(err)
 	if ctx.Err() != nil {
 		f.Code, f.Exit = "interrupted", exitInterrupted
@@ -124,12 +125,29 @@ func judgeCode(code openapi.Code) int {
 	return exitFailed
 }
 
-// hint is the next step where the error itself cannot know it.
-func hint(err error) string {
+// goesOn marks a transfer that can be gone on with.
+type goesOn struct{ error }
+
+// Unwrap makes errors.Is see the cause.
+func (g goesOn) Unwrap() error { return g.error }
+
+// explain says what failed, and the next step where the error itself cannot know
+// it.
+func explain(err error) string {
+	message, next := err.Error(), ""
 	if errors.Is(err, client.ErrUnreachable) {
-		return `; start one with "ingot serve", or name another with --registry`
+		next = `; start one with "ingot serve", or name another with --registry`
 	}
-	return ""
+	// A connection that cannot be made is told without the request it was for.
+	var failed *url.Error
+	if next != "" && errors.As(err, &failed) {
+		base, _, _ := strings.Cut(failed.URL, "/v1/")
+		message = fmt.Sprintf("registry %s cannot be reached: %v", strings.TrimSuffix(base, "/healthz"), failed.Err)
+	}
+	if errors.As(err, new(goesOn)) {
+		next += "; run the same command again: it goes on where it stopped"
+	}
+	return message + next
 }
 
 // oneLine makes a message safe to show: messages hold names from files and words

@@ -15,15 +15,29 @@ import (
 	"github.com/ingot-ml/ingot/chunker"
 )
 
+// answer is standard output. It keeps its first error, so that a line can be
+// printed without looking, and a full disk still fails the command.
+type answer struct {
+	io.Writer
+	err error
+}
+
+// Write implements io.Writer.
+func (a *answer) Write(b []byte) (int, error) {
+	n, err := a.Writer.Write(b)
+	if a.err == nil {
+		a.err = err
+	}
+	return n, err
+}
+
 // printJSON prints the one document of a command.
 func (p *program) printJSON(document any) error {
 	text, err := json.MarshalIndent(document, "", "  ")
 	if err != nil {
 		return fmt.Errorf("print JSON: %w", err)
 	}
-	if _, err := fmt.Fprintf(p.stdout, "%s\n", text); err != nil {
-		return fmt.Errorf("print JSON: %w", err)
-	}
+	p.printf("%s\n", text)
 	return nil
 }
 

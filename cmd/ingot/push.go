@@ -28,9 +28,6 @@ const receiptHelp = `With --json it prints:
   chunks_new      chunks that were sent, or received
   seconds         how long it took`
 
-// goesOn is what an interrupted transfer says.
-const goesOn = "run the same command again: it goes on where it stopped"
-
 // pushFlags are what push is told beside PATH and REF.
 type pushFlags struct {
 	annotations []string
@@ -153,13 +150,13 @@ func resolveBase(ctx context.Context, r *client.Registry, base string) (chunker.
 	return digest, nil
 }
 
-// resumable tells the user of an interrupted transfer what happens next.
+// resumable tells the user of a transfer that was cut off what to do next.
 func resumable(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return errors.New("interrupted; " + goesOn)
+		return goesOn{errors.New("interrupted")}
 	}
 	if errors.Is(err, client.ErrUnreachable) {
-		return fmt.Errorf("%w; then %s", err, goesOn)
+		return goesOn{err}
 	}
 	return err
 }

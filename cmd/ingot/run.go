@@ -38,10 +38,15 @@ const (
 // run runs the command line args and returns the exit code. It returns soon after
 // ctx ends.
 func run(ctx context.Context, args []string, env func(string) string, stdout, stderr io.Writer) int {
-	p := &program{env: env, stdout: stdout, stderr: stderr}
+	out := &answer{Writer: stdout}
+	p := &program{env: env, stdout: out, stderr: stderr}
 	root := p.root()
 	root.SetArgs(args)
-	if err := root.ExecuteContext(ctx); err != nil {
+	err := root.ExecuteContext(ctx)
+	if err == nil && out.err != nil {
+		err = fmt.Errorf("write to standard output: %w", out.err)
+	}
+	if err != nil {
 		// Flags behind a wrong one are not read.
 		p.json = p.json || slices.Contains(args, "--json")
 		return p.fail(ctx, err)

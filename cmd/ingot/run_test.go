@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -117,6 +118,20 @@ func TestInterrupted(t *testing.T) {
 	got := call(ctx, map[string]string{"HOME": t.TempDir()}, "push", t.TempDir(), "acme/x", "--json")
 	if got.code != exitInterrupted || !strings.Contains(got.stderr, `"interrupted"`) {
 		t.Errorf("push in a context that has ended: %+v", got)
+	}
+}
+
+// full is a disk without room.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+func TestLostAnswerFails(t *testing.T) {
+	for _, args := range [][]string{{"version"}, {"version", "--json"}, {"--help"}} {
+		var stderr bytes.Buffer
+		if code := run(t.Context(), args, os.Getenv, full{}, &stderr); code != exitNoSpace {
+			t.Errorf("ingot %s to a full disk: exit code %d, %q", args, code, &stderr)
+		}
 	}
 }
 
