@@ -54,6 +54,34 @@ func TestReplicaMissesACollection(t *testing.T) {
 	w.check(bob, model, next)
 }
 
+// TestOvertaken lets another push publish and commit the same version between P4
+// and P5. What that one names is what collections mark, so it stays.
+func TestOvertaken(t *testing.T) {
+	w := newWorld(t)
+	v := newVersion(t, chunker.Digest{}, large(1))
+	slow, fast := w.start(alice, model), w.start(alice, model)
+	w.upload(alice, slow, v, v.order)
+	w.upload(alice, fast, v, v.order)
+	writes := 0
+	w.engine.before = func(key string) {
+		if !strings.HasPrefix(key, "m/") {
+			return
+		}
+		if writes++; writes == 2 { // P5
+			w.engine.before = nil
+			done, err := versions.New(w.config).Commit(t.Context(), alice, fast, v.doc, "", "")
+			if err != nil || !done.Created {
+				t.Errorf("the fast commit: %+v, %v", done, err)
+			}
+		}
+	}
+	done, err := w.Commit(t.Context(), alice, slow, v.doc, "main", "")
+	if err != nil || done.Created || done.Tag == nil {
+		t.Errorf("the slow commit: %+v, %v", done, err)
+	}
+	w.check(bob, model, v)
+}
+
 // TestNameWrittenAgain uploads a chunk again that a collection has deleted, under
 // the same name, before the push knows of the collection. The collection may delete
 // it again at any time, so nothing may name it.
