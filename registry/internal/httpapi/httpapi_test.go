@@ -291,6 +291,11 @@ func TestDrain(t *testing.T) {
 		t.Errorf("request under way: status %d, want 200", got)
 	}
 	server.Close()
+	quiet := api.Quiet()
+	api.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/healthz", nil))
+	if api.Quiet() < quiet {
+		t.Error("a question for health counts as work")
+	}
 	if api.Quiet() == 0 {
 		t.Error("not quiet after all requests")
 	}

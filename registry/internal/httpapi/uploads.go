@@ -7,6 +7,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/ingot-ml/ingot/chunker"
 	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry/internal/versions"
 )
@@ -50,7 +51,8 @@ func (a *API) putChunks(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	release, err := a.reserve(c.Request().Context(), 2*n)
+	// The body, and the plain bytes of one chunk after the other.
+	release, err := a.reserve(c.Request().Context(), n+chunker.MaxSize)
 	if err != nil {
 		return err
 	}
