@@ -1,13 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/ingot-ml/ingot/integration/measure"
@@ -110,10 +110,10 @@ func (b *bench) step(model string, args []string) (s step, raw float64, err erro
 	}
 	cmd := exec.Command(b.program, append(args, "--json")...)
 	cmd.Env = b.env
-	var said strings.Builder
-	cmd.Stderr = &said
+	var out, said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &said
 	began := time.Now()
-	out, err := cmd.Output()
+	client, err := measure.Run(cmd)
 	took := time.Since(began)
 	if err != nil {
 		return s, 0, fmt.Errorf("ingot %q: %w\n%s", args, err, said.String())
@@ -128,10 +128,9 @@ func (b *bench) step(model string, args []string) (s step, raw float64, err erro
 		Received float64 `json:"bytes_received"`
 		Stored   float64 `json:"bytes_stored"`
 	}
-	if err := json.Unmarshal(out, &receipt); err != nil {
-		return s, 0, fmt.Errorf("ingot %q printed %q: %w", args, out, err)
+	if err := json.Unmarshal(out.Bytes(), &receipt); err != nil {
+		return s, 0, fmt.Errorf("ingot %q printed %q: %w", args, out.Bytes(), err)
 	}
-	client := measure.Exited(cmd.ProcessState)
 	cpu := client.CPU + after.CPU - before.CPU
 	return step{
 		copies:       took.Seconds() / copied.Seconds(),

@@ -3,6 +3,7 @@ package measure
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"runtime"
 	"strconv"
 	"strings"
@@ -17,13 +18,34 @@ type Usage struct {
 	Peak float64 // MiB
 }
 
-// Exited returns the usage of a process that has been waited for.
-func Exited(state *os.ProcessState) Usage {
-	u := Usage{CPU: state.UserTime() + state.SystemTime()}
-	if r, ok := state.SysUsage().(*syscall.Rusage); ok {
-		u.Peak = float64(r.Maxrss) / 1024 // Linux counts KiB
+// Run runs a command to its end and returns what it used. The peak is looked up
+// while it runs, every 20 ms: what the system reports at the end counts the
+// memory that the parent had when it forked.
+func Run(cmd *exec.Cmd) (Usage, error) {
+	if err := cmd.Start(); err != nil {
+		return Usage{}, err
 	}
-	return u
+	done, peak := make(chan struct{}), make(chan float64)
+	go func() { peak <- watch(cmd.Process.Pid, done) }()
+	err := cmd.Wait()
+	close(done)
+	return Usage{CPU: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), Peak: <-peak}, err
+}
+
+// watch returns the last peak that it sees before done.
+func watch(pid int, done <-chan struct{}) (peak float64) {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-done:
+			return peak
+		case <-tick.C:
+			if u, err := Running(pid); err == nil { // it may have ended
+				peak = max(peak, u.Peak)
+			}
+		}
+	}
 }
 
 // Running returns the usage of a process that runs.
