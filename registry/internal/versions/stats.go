@@ -2,12 +2,14 @@ package versions
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/ingot-ml/ingot/chunker"
 	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry/internal/access"
+	"github.com/ingot-ml/ingot/registry/internal/blobs"
 	"github.com/ingot-ml/ingot/registry/internal/placement"
 	"github.com/ingot-ml/ingot/registry/name"
 )
@@ -69,14 +71,7 @@ func (s *Service) weighRepo(ctx context.Context, repo name.Repo, w *weighing) er
 		if w.places == nil {
 			return true, nil
 		}
-		b, err := s.loadBody(ctx, h.Body)
-		if err != nil {
-			return false, err
-		}
-		for i := range b.entries {
-			w.add(&b.entries[i])
-		}
-		return true, nil
+		return true, s.weighBody(ctx, h.Body, w)
 	})
 	if err != nil {
 		return err
@@ -91,6 +86,22 @@ func (s *Service) weighRepo(ctx context.Context, repo name.Repo, w *weighing) er
 		w.Repos++
 	}
 	return err
+}
+
+// weighBody adds the chunks of a body. One that cannot be read weighs nothing:
+// whoever asks for the version is told of the damage.
+func (s *Service) weighBody(ctx context.Context, name string, w *weighing) error {
+	b, err := s.loadBody(ctx, name)
+	if errors.Is(err, errDamaged) || errors.Is(err, blobs.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for i := range b.entries {
+		w.add(&b.entries[i])
+	}
+	return nil
 }
 
 func (s *Service) weighStore(ctx context.Context, stats *openapi.Stats) error {

@@ -356,6 +356,9 @@ func TestReindex(t *testing.T) {
 	if err := w.Reindex(t.Context()); err != nil {
 		t.Errorf("a damaged version stops it: %v", err)
 	}
+	if got, err := w.Stats(t.Context(), alice, "acme"); err != nil || got.Versions != 1 || got.Stored != 0 {
+		t.Errorf("figures with a damaged version: %+v, %v", got, err)
+	}
 }
 
 // TestLyingIndex points at versions that do not place the chunk, do not exist, or
