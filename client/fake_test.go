@@ -172,26 +172,35 @@ func (f *fake) getManifest(w http.ResponseWriter, q *http.Request) error {
 	return err
 }
 
-func (f *fake) encoded(q *http.Request, index string) (chunker.Digest, []byte, error) {
+// table returns the chunks of the version that a path names.
+func (f *fake) table(q *http.Request) ([]chunker.Ref, error) {
 	doc, err := f.version(q)
 	if err != nil {
-		return chunker.Digest{}, nil, err
+		return nil, err
 	}
 	m, err := manifest.Parse(doc)
 	if err != nil {
-		return chunker.Digest{}, nil, err
+		return nil, err
 	}
-	i, err := strconv.Atoi(index)
-	if err != nil || i >= len(m.Chunks) {
-		return chunker.Digest{}, nil, openapi.Errorf(openapi.CodeNotFound, "no chunk %s", index)
+	return m.Chunks, nil
+}
+
+// encoded returns chunk i of a table.
+func (f *fake) encoded(table []chunker.Ref, i int) (chunker.Digest, []byte, error) {
+	if i >= len(table) {
+		return chunker.Digest{}, nil, openapi.Errorf(openapi.CodeNotFound, "no chunk %d", i)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return m.Chunks[i].Digest, f.chunks[m.Chunks[i].Digest], nil
+	return table[i].Digest, f.chunks[table[i].Digest], nil
 }
 
 func (f *fake) getChunk(w http.ResponseWriter, q *http.Request) error {
-	_, enc, err := f.encoded(q, q.PathValue("i"))
+	table, err := f.table(q)
+	if err != nil {
+		return err
+	}
+	_, enc, err := f.encoded(table, expand(q.PathValue("i"))[0])
 	if err != nil {
 		return err
 	}
@@ -201,9 +210,13 @@ func (f *fake) getChunk(w http.ResponseWriter, q *http.Request) error {
 }
 
 func (f *fake) getChunks(w http.ResponseWriter, q *http.Request) error {
+	table, err := f.table(q)
+	if err != nil {
+		return err
+	}
 	var body []byte
 	for _, i := range expand(q.FormValue("i")) {
-		d, enc, err := f.encoded(q, strconv.Itoa(i))
+		d, enc, err := f.encoded(table, i)
 		if err != nil {
 			return err
 		}

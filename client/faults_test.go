@@ -334,9 +334,9 @@ func TestDamageInTheStoreIsTold(t *testing.T) {
 	f := newFake(t)
 	r, dir := f.client(), model(t)
 	push(t, r, dir, "acme/llama", client.PushOptions{})
-	for name, damage := range damages {
+	for _, name := range []string{"a byte", "longer", "other chunk"} {
 		t.Run(name, func(t *testing.T) {
-			damaged(f, 1<<30, damage)
+			damaged(f, 1<<30, damages[name])
 			target := t.TempDir()
 			_, err := r.Pull(t.Context(), ref(t, "acme/llama"), target, client.PullOptions{})
 			if !errors.Is(err, client.ErrCorrupt) || !strings.Contains(err.Error(), f.URL) {
