@@ -55,7 +55,7 @@ func addSum(ctx context.Context, sums map[string]string, file, rel string) error
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it was only read
 	h := sha256.New()
 	if _, err := io.Copy(h, f); err != nil {
 		return err
