@@ -160,8 +160,16 @@ func get[T any](ctx context.Context, r *Registry, q url.Values, path ...string) 
 	return call[T](ctx, r, wire.Request{Method: http.MethodGet, Path: path, Query: q, Accept: mediaJSON})
 }
 
+// remove deletes something. That it is not there is no failure when the answer to
+// an earlier try was lost: that try has deleted it.
 func (r *Registry) remove(ctx context.Context, q url.Values, path ...string) error {
-	return r.wire.Call(ctx, wire.Request{Method: http.MethodDelete, Path: path, Query: q}, func(wire.Answer) error { return nil })
+	tries := 0
+	request := wire.Request{Method: http.MethodDelete, Path: path, Query: q, Attempt: func() { tries++ }}
+	err := r.wire.Call(ctx, request, func(wire.Answer) error { return nil })
+	if tries > 1 && errors.Is(err, &openapi.Error{Code: openapi.CodeNotFound}) {
+		return nil
+	}
+	return err
 }
 
 // call makes a call whose answer is a JSON document.

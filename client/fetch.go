@@ -124,16 +124,16 @@ func (w *fetcher) cached(c uint32) (bool, error) {
 	if w.cache == nil {
 		return false, nil
 	}
-	digest := w.m.Chunks[c].Digest
-	enc, ok := w.cache.get(digest, w.enc[:0])
+	want := w.m.Chunks[c]
+	plain, ok := w.cache.get(want.Digest, w.plain[:0])
 	if !ok {
 		return false, nil
 	}
-	if err := w.check(c, enc); err != nil {
-		w.cache.remove(digest)
+	if len(plain) != int(want.Size) || chunker.Sum(plain) != want.Digest {
+		w.cache.remove(want.Digest)
 		return false, nil
 	}
-	return true, w.take(c, w.plain, true)
+	return true, w.take(c, plain, true)
 }
 
 // check decodes an encoded chunk into w.plain and compares its name. Whatever is
@@ -164,7 +164,7 @@ func (w *fetcher) accept(ctx context.Context, c uint32, enc []byte) (fault, err 
 		return fault, nil
 	}
 	if w.cache != nil {
-		w.cache.put(ctx, w.m.Chunks[c].Digest, enc)
+		w.cache.put(ctx, w.m.Chunks[c].Digest, w.plain)
 	}
 	return nil, w.take(c, w.plain, false)
 }

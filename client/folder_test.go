@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"os"
@@ -45,6 +46,29 @@ func TestPullGoesOnWhereItStopped(t *testing.T) {
 	sameTree(t, target, dir)
 	if got.BytesReused == 0 || got.ChunksNew == 0 || got.ChunksNew > whole.ChunksTotal-4 {
 		t.Errorf("the second pull began anew: %+v", got)
+	}
+}
+
+func TestCancelledPull(t *testing.T) {
+	noLeaks(t)
+	f := newFake(t)
+	dir, target := model(t), t.TempDir()
+	push(t, f.client(), dir, "acme/llama", client.PushOptions{})
+	ctx, cancel := context.WithCancel(t.Context())
+	f.front = func(_ http.ResponseWriter, q *http.Request) bool {
+		if strings.Contains(q.URL.Path, "/chunks") {
+			cancel()
+			<-q.Context().Done() // only the client can end this
+		}
+		return false
+	}
+	if _, err := f.client().Pull(ctx, ref(t, "acme/llama"), target, client.PullOptions{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want context.Canceled", err)
+	}
+	for path := range tree(t, target) {
+		if !strings.HasPrefix(path, ".ingot/partial/") {
+			t.Errorf("%s is there, and nothing is whole", path)
+		}
 	}
 }
 
@@ -286,8 +310,14 @@ func TestTagsComeInPages(t *testing.T) {
 	if strings.Join(got, " ") != "tag0 tag1 tag2 tag3 tag4" || f.requests("GET /v1/repos/{ns}/{m}/tags") != 3 {
 		t.Errorf("got %q", got)
 	}
-	for range r.Tags(t.Context(), ref(t, "acme/x").Repo) {
+	for _, err := range r.Tags(t.Context(), ref(t, "acme/x").Repo) {
+		if err != nil {
+			t.Error(err)
+		}
 		break
+	}
+	if n := f.requests("GET /v1/repos/{ns}/{m}/tags"); n != 1 {
+		t.Errorf("%d pages for one tag, want 1", n)
 	}
 }
 

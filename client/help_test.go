@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"io"
 	"io/fs"
 	"os"
@@ -131,9 +132,9 @@ func tree(t *testing.T, dir string) map[string]string {
 		if err != nil {
 			return err
 		}
-		defer f.Close()
 		h := sha256.New()
 		_, err = io.Copy(h, f)
+		err = errors.Join(err, f.Close())
 		sums[rel] = hex.EncodeToString(h.Sum(nil))
 		return err
 	})

@@ -83,7 +83,7 @@ func (p *pull) cutOld(ctx context.Context, path string, emit func(spot) error) e
 	if err != nil {
 		return nil
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }() // it is only read
 	info, err := file.Stat()
 	if err != nil {
 		return nil

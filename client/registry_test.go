@@ -21,8 +21,8 @@ import (
 )
 
 // real returns a client of a registry on an empty folder. front is asked about
-// every request first, as that of a fake is; it may be nil.
-func real(t *testing.T, front func(w http.ResponseWriter, q *http.Request) bool) *client.Registry {
+// every request first, as that of a fake is; it may be nil. It gets the registry.
+func real(t *testing.T, front func(h http.Handler, w http.ResponseWriter, q *http.Request) bool) *client.Registry {
 	t.Helper()
 	reg, err := registry.Open(registry.Config{Data: filepath.Join(t.TempDir(), "data"), Reserve: -1})
 	if err != nil {
@@ -34,7 +34,7 @@ func real(t *testing.T, front func(w http.ResponseWriter, q *http.Request) bool)
 		}
 	})
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
-		if front == nil || !front(w, q) {
+		if front == nil || !front(reg.Handler(), w, q) {
 			reg.Handler().ServeHTTP(w, q)
 		}
 	}))
@@ -85,7 +85,7 @@ func TestRealRegistry(t *testing.T) {
 // TestRealRegistryFails cuts every connection of uploads now and then.
 func TestRealRegistryFails(t *testing.T) {
 	var n atomic.Int64
-	r := real(t, func(w http.ResponseWriter, q *http.Request) bool {
+	r := real(t, func(_ http.Handler, w http.ResponseWriter, _ *http.Request) bool {
 		if n.Add(1)%4 != 0 {
 			return false
 		}
@@ -155,6 +155,28 @@ func TestRealCalls(t *testing.T) {
 	}
 	if _, err := r.Tag(ctx, repo, "../../x"); !errors.Is(err, name.ErrName) {
 		t.Errorf("a tag that is none: %v", err)
+	}
+}
+
+// TestLostAnswerOfDelete has the first answer go astray.
+func TestLostAnswerOfDelete(t *testing.T) {
+	var lost atomic.Bool
+	r := real(t, func(h http.Handler, w http.ResponseWriter, q *http.Request) bool {
+		if q.Method != http.MethodDelete || lost.Swap(true) {
+			return false
+		}
+		h.ServeHTTP(httptest.NewRecorder(), q)
+		hangUp(w)
+		return true
+	})
+	dir := t.TempDir()
+	put(t, filepath.Join(dir, "a"), "1")
+	push(t, r, dir, "acme/x", client.PushOptions{})
+	if err := r.DeleteTag(t.Context(), ref(t, "acme/x").Repo, "main", ""); err != nil || !lost.Load() {
+		t.Error(err)
+	}
+	if err := r.DeleteTag(t.Context(), ref(t, "acme/x").Repo, "main", ""); !errors.Is(err, &openapi.Error{Code: openapi.CodeNotFound}) {
+		t.Errorf("got %v, want not_found", err)
 	}
 }
 
