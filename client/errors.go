@@ -17,6 +17,9 @@ var (
 	ErrCorrupt = errors.New("corrupt")
 	// ErrInput reports a file or folder that cannot be pushed, and names it.
 	ErrInput = source.ErrInput
+	// ErrLeaves reports, beside ErrInput, a symbolic link that PushOptions.
+	// FollowLinks would read.
+	ErrLeaves = source.ErrLeaves
 	// ErrBusyFolder reports a folder that another pull works in.
 	ErrBusyFolder = folder.ErrBusy
 )

@@ -12,8 +12,14 @@ import (
 	"github.com/ingot-ml/ingot/registry/manifest"
 )
 
-// ErrInput reports a file or folder that cannot be pushed, and names it.
-var ErrInput = errors.New("cannot be pushed")
+// The reasons not to push.
+var (
+	// ErrInput reports a file or folder that cannot be pushed, and names it.
+	ErrInput = errors.New("cannot be pushed")
+	// ErrLeaves reports, beside ErrInput, a link that would be read if links that
+	// leave the folder were followed.
+	ErrLeaves = errors.New("symbolic link that leaves the folder")
+)
 
 // Scan lists the regular files below the folder at path, sorted by their paths,
 // or the one file at path under its base name. It follows links that stay in the
@@ -104,7 +110,7 @@ func (s *scan) resolve(path string) (fs.FileInfo, error) {
 		return nil, fmt.Errorf("%s: broken symbolic link: %w", path, err)
 	}
 	if rel, err := filepath.Rel(s.root, target); !s.follow && (err != nil || !filepath.IsLocal(rel)) {
-		return nil, fmt.Errorf("%s: symbolic link that leaves the folder", path)
+		return nil, fmt.Errorf("%s: %w", path, ErrLeaves)
 	}
 	return os.Stat(path)
 }

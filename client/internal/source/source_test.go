@@ -84,6 +84,8 @@ func TestScanRefuses(t *testing.T) {
 			}
 			if _, err := source.Scan(dir, false); !errors.Is(err, source.ErrInput) || !strings.Contains(err.Error(), tt.says) {
 				t.Errorf("got %v, want ErrInput and %q", err, tt.says)
+			} else if errors.Is(err, source.ErrLeaves) != tt.follows {
+				t.Errorf("got %v, of a link that leaves the folder: %v", err, tt.follows)
 			}
 			if tt.name == "link outside and back" {
 				return // it holds the folders of other tests
