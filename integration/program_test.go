@@ -79,7 +79,9 @@ func freeAddress(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
 	return l.Addr().String()
 }
 
@@ -192,9 +194,9 @@ func tree(t *testing.T, dir string) map[string]string {
 		if err != nil {
 			return err
 		}
-		defer f.Close()
 		h := sha256.New()
-		if _, err := io.Copy(h, f); err != nil {
+		_, err = io.Copy(h, f)
+		if err = errors.Join(err, f.Close()); err != nil {
 			return err
 		}
 		rel, err := filepath.Rel(dir, path)

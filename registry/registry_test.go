@@ -23,12 +23,16 @@ func open(t *testing.T, data string) *registry.Registry {
 	if err != nil {
 		t.Fatal(err)
 	}
+	closeAtEnd(t, r)
+	return r
+}
+
+func closeAtEnd(t *testing.T, r *registry.Registry) {
 	t.Cleanup(func() {
 		if err := r.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	return r
 }
 
 // A registry in a test of something else.
@@ -37,12 +41,20 @@ func ExampleOpen() {
 	if err != nil {
 		panic(err)
 	}
-	defer os.RemoveAll(dir)
+	defer func() {
+		if err := os.RemoveAll(dir); err != nil {
+			panic(err)
+		}
+	}()
 	r, err := registry.Open(registry.Config{Data: filepath.Join(dir, "data"), Reserve: -1})
 	if err != nil {
 		panic(err)
 	}
-	defer r.Close()
+	defer func() {
+		if err := r.Close(); err != nil {
+			panic(err)
+		}
+	}()
 	server := httptest.NewServer(r.Handler())
 	defer server.Close()
 
@@ -165,7 +177,7 @@ func TestNoSpace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer r.Close()
+	closeAtEnd(t, r)
 	p := pusher{t, r.Handler()}
 	push := p.start()
 	got := p.put(push, []byte("plain"))

@@ -85,12 +85,13 @@ func TestAllowedAddresses(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer r.Close()
+			closeAtEnd(t, r)
 			stop := serve(t, r, tc.listener)
 			client := http.Client{Transport: &http.Transport{
 				DisableKeepAlives: true,
-				Dial: func(string, string) (net.Conn, error) {
-					return net.Dial(tc.listener.Addr().Network(), tc.listener.Addr().String())
+				DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+					var d net.Dialer
+					return d.DialContext(ctx, tc.listener.Addr().Network(), tc.listener.Addr().String())
 				},
 			}}
 			resp, err := client.Get("http://registry/healthz")
@@ -131,7 +132,9 @@ func TestRunningRequestsFinish(t *testing.T) {
 		if err != nil {
 			break
 		}
-		c.Close()
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 	if _, err := feed.Write(body[8:]); err != nil {
 		t.Fatal(err)

@@ -120,12 +120,11 @@ func checkFree(path string) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close() // and with it the lock
 	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
-		return inUse(path)
+		err = inUse(path)
 	}
-	return err
+	return errors.Join(err, f.Close()) // the lock goes with the file
 }
 
 // writeMarker says that the file is whole. If it cannot be finished it says

@@ -155,7 +155,11 @@ func (c *collector) collect() {
 	c.epoch++
 	live := c.live()
 	var candidates []string
-	for info := range c.store.List(context.Background(), "", "") {
+	for info, err := range c.store.List(context.Background(), "", "") {
+		if err != nil {
+			c.t.Error(err)
+			return
+		}
 		name := info.Name
 		if strings.HasPrefix(name, "b/") {
 			digest, _, _ := strings.Cut(name[2:], ".") // no repository of this test has a dot

@@ -212,7 +212,7 @@ func TestBadCommits(t *testing.T) {
 	id := w.start(alice, model)
 	w.upload(alice, id, v, v.order[:1])
 	_, err := w.Commit(t.Context(), alice, id, v.doc, "main", "")
-	if e := wants(t, "a chunk is missing", err, openapi.CodeMissingChunks); len(e.Missing) != 1 {
+	if e := failure(t, "a chunk is missing", err, openapi.CodeMissingChunks); len(e.Missing) != 1 {
 		t.Errorf("missing %v", e.Missing)
 	}
 	w.upload(alice, id, v, v.order[1:])
@@ -355,7 +355,7 @@ func TestCollectionBetweenPublishAndCommit(t *testing.T) {
 		}
 	}
 	_, err := w.Commit(t.Context(), alice, id, next.doc, "next", "")
-	if e := wants(t, "commit", err, openapi.CodeMissingChunks); len(e.Missing) != 2 {
+	if e := failure(t, "commit", err, openapi.CodeMissingChunks); len(e.Missing) != 2 {
 		t.Fatalf("missing %v, want 2", e.Missing)
 	}
 	_, err = w.Manifest(t.Context(), alice, model, next.digest)

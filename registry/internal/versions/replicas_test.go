@@ -41,7 +41,7 @@ func TestReplicaMissesACollection(t *testing.T) {
 
 	w.Service = first
 	_, err := w.Commit(t.Context(), alice, id, next.doc, "main", "")
-	if e := wants(t, "the first replica's commit", err, openapi.CodeMissingChunks); len(e.Missing) != 2 {
+	if e := failure(t, "the first replica's commit", err, openapi.CodeMissingChunks); len(e.Missing) != 2 {
 		t.Fatalf("missing %v, want 2", e.Missing)
 	}
 	w.upload(alice, id, next, w.missing(alice, id, next))

@@ -68,7 +68,7 @@ func TestRetire(t *testing.T) {
 	w.push(alice, model, v, "main")
 	w.push(alice, model, v, "prod")
 	err := w.Delete(t.Context(), alice, model, v.digest)
-	if e := wants(t, "a version with tags", err, openapi.CodeConflict); !strings.Contains(e.Message, "main, prod") {
+	if e := failure(t, "a version with tags", err, openapi.CodeConflict); !strings.Contains(e.Message, "main, prod") {
 		t.Errorf("%q does not name the tags", e.Message)
 	}
 	w.check(alice, model, v)
@@ -177,8 +177,8 @@ func TestSecret(t *testing.T) {
 			return err
 		},
 	} {
-		got := wants(t, what, ask(bob, hidden), openapi.CodeNotFound)
-		want := wants(t, what, ask(alice, absent), openapi.CodeNotFound)
+		got := failure(t, what, ask(bob, hidden), openapi.CodeNotFound)
+		want := failure(t, what, ask(alice, absent), openapi.CodeNotFound)
 		if strings.ReplaceAll(got.Message, "hidden/model", "R") != strings.ReplaceAll(want.Message, "hidden/absent", "R") {
 			t.Errorf("%s: %q tells more than %q", what, got.Message, want.Message)
 		}
@@ -242,10 +242,11 @@ func TestPages(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	first, err := w.Versions(t.Context(), alice, model, "", 2)
+	_, err := w.Versions(t.Context(), alice, model, "", 2)
 	wants(t, "versions of nothing", err, openapi.CodeNotFound)
 	repo := name.Repo{Namespace: "acme", Name: "a"}
-	if first, err = w.Versions(t.Context(), alice, repo, "", 2); err != nil || len(first.Versions) != 2 || first.Next == "" {
+	first, err := w.Versions(t.Context(), alice, repo, "", 2)
+	if err != nil || len(first.Versions) != 2 || first.Next == "" {
 		t.Fatalf("%+v, %v", first, err)
 	}
 	rest, err := w.Versions(t.Context(), alice, repo, first.Next, 2)

@@ -55,7 +55,10 @@ func testListEnds(t *testing.T, s blobs.Store) {
 		put(t, s, fmt.Sprintf("l/%d", i), "x")
 	}
 	n := 0
-	for range s.List(t.Context(), "", "") {
+	for _, err := range s.List(t.Context(), "", "") {
+		if err != nil {
+			t.Fatal(err)
+		}
 		if n++; n == 2 {
 			break
 		}
