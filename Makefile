@@ -48,7 +48,7 @@ crash: tools ## kill clients and servers in the middle of pushes, ROUNDS (100) t
 fuzz: ## run every fuzz target for FUZZTIME (2m) each
 	@grep -rHoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | sort | while IFS=: read -r file func; do \
 		echo "$${file%/*} $${func#func }"; \
-		$(GO) test -run '^$$' -fuzz "^$${func#func }$$" -fuzztime $(FUZZTIME) "$${file%/*}" </dev/null; \
+		$(GO) test -run '^$$' -fuzz "^$${func#func }$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s "$${file%/*}" </dev/null; \
 	done
 
 tools: ## install a C compiler and the Python environment, fetch the real weights
