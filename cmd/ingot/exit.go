@@ -135,8 +135,11 @@ func (g goesOn) Unwrap() error { return g.error }
 // it.
 func explain(err error) string {
 	message, next := err.Error(), ""
-	if errors.Is(err, client.ErrUnreachable) {
+	switch {
+	case errors.Is(err, client.ErrUnreachable):
 		next = `; start one with "ingot serve", or name another with --registry`
+	case errors.Is(err, client.ErrLeaves):
+		next = "; --follow-links stores what it points at"
 	}
 	// A connection that cannot be made is told without the request it was for.
 	var failed *url.Error
