@@ -45,9 +45,6 @@ type crashLoop struct {
 // readable, what was not must be invisible or whole, and the next push of the
 // same weights must finish with what had arrived.
 func TestCrash(t *testing.T) {
-	if testing.Short() {
-		t.Skip("short")
-	}
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	c := &crashLoop{registry: serve(t), rand: rand.New(rand.NewPCG(seed, 0)), acked: map[string]string{}}

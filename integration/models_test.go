@@ -82,9 +82,6 @@ func TestRealModels(t *testing.T) {
 
 // TestSyntheticFamily holds the same figures on weights whose entropy is known.
 func TestSyntheticFamily(t *testing.T) {
-	if testing.Short() {
-		t.Skip("short")
-	}
 	python(t)
 	r := serve(t)
 	spec := synth.ForSize(96 << 20)
