@@ -5,7 +5,8 @@ package chunker
 // spellings to these.
 type DType uint8
 
-// The element types. Opaque is the zero value: bytes of no known type.
+// The element types. Opaque is the zero value: bytes that are no numbers, or of no
+// known structure.
 const (
 	Opaque DType = iota
 	Bool
@@ -23,6 +24,9 @@ const (
 	F64
 	I64
 	U64
+
+	// Untyped is numbers of a type that nobody named: the codec looks at them.
+	Untyped
 )
 
 // dtypes holds each type's canonical name and its width in bytes.
@@ -46,12 +50,14 @@ var dtypes = [...]struct {
 	F64:    {"F64", 8},
 	I64:    {"I64", 8},
 	U64:    {"U64", 8},
+
+	Untyped: {"untyped", 1},
 }
 
 // ParseDType returns the type with that canonical name; ok is false for any
 // other text, and the type is then Opaque.
 func ParseDType(name string) (t DType, ok bool) {
-	for i, d := range dtypes {
+	for i, d := range dtypes[:Untyped] {
 		if d.name == name && DType(i) != Opaque {
 			return DType(i), true
 		}
@@ -67,7 +73,7 @@ func (t DType) String() string {
 	return dtypes[t].name
 }
 
-// Width returns the bytes of one element; 1 for Opaque.
+// Width returns the bytes of one element; 1 for Opaque and Untyped.
 func (t DType) Width() int {
 	if int(t) >= len(dtypes) {
 		return 1

@@ -26,13 +26,14 @@ const maxSize = 4 << 40
 // safetensors.go.
 var formats = []struct {
 	name string
-	// suffix marks the file names that claim the format.
+	// suffix marks the file names that claim the format; empty when none does.
 	suffix string
-	// parse reads where the tensors of a file of size bytes lie, in any order. It
-	// returns an error that wraps ErrMalformed when the file is not of this format,
-	// after reading a few bytes if these already tell; one that wraps errBeyond
-	// when the file is legal but must be opaque; else what r returned.
-	parse func(r io.ReaderAt, size int64) ([]Tensor, error)
+	// parse reads where the tensors of a file of size bytes lie, in any order, and
+	// those that it keeps elsewhere; Open fills in the rest. It returns an error
+	// that wraps ErrMalformed when the file is not of this format, after reading a
+	// few bytes if these already tell; one that wraps errBeyond when the file is
+	// legal but must be opaque; else what r returned.
+	parse func(r io.ReaderAt, size int64) (*File, error)
 }{
 	{Safetensors, ".safetensors", parseSafetensors},
 }
@@ -51,9 +52,12 @@ type Tensor struct {
 
 // File is the structure of a file.
 type File struct {
-	Format  string   // Safetensors or Opaque
+	Format  string   // one of the words above
 	Size    int64    // bytes
 	Tensors []Tensor // by offset, then name; none when opaque
+	// External is what the file keeps in others, by their slash-separated path
+	// from its own folder, as it is written there: unchecked.
+	External map[string][]Tensor
 }
 
 // Open reads the structure of the size bytes of r.
@@ -68,14 +72,15 @@ func Open(name string, r io.ReaderAt, size int64) (*File, error) {
 		return opaque, nil
 	}
 	for _, f := range formats {
-		tensors, err := f.parse(r, size)
+		file, err := f.parse(r, size)
 		switch {
 		case err == nil:
-			sortTensors(tensors)
-			return &File{Format: f.name, Size: size, Tensors: tensors}, nil
+			sortTensors(file.Tensors)
+			file.Format, file.Size = f.name, size
+			return file, nil
 		case errors.Is(err, errBeyond):
 			return opaque, nil
-		case !errors.Is(err, ErrMalformed), strings.HasSuffix(name, f.suffix):
+		case !errors.Is(err, ErrMalformed), f.suffix != "" && strings.HasSuffix(name, f.suffix):
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 	}

@@ -29,7 +29,7 @@ const (
 
 // parseSafetensors reads a file of: the header's length n as 8 little-endian
 // bytes, n bytes of JSON, and the data, which the tensors cover without a hole.
-func parseSafetensors(r io.ReaderAt, size int64) ([]Tensor, error) {
+func parseSafetensors(r io.ReaderAt, size int64) (*File, error) {
 	header, err := readHeader(r, size)
 	if err != nil {
 		return nil, err
@@ -45,7 +45,7 @@ func parseSafetensors(r io.ReaderAt, size int64) ([]Tensor, error) {
 	for i := range tensors {
 		tensors[i].Offset += start
 	}
-	return tensors, nil
+	return &File{Tensors: tensors}, nil
 }
 
 func readHeader(r io.ReaderAt, size int64) ([]byte, error) {
