@@ -16,6 +16,7 @@ var dtypes = []chunker.DType{
 	chunker.Opaque, chunker.Bool, chunker.U8, chunker.I8, chunker.F8E4M3, chunker.F8E5M2,
 	chunker.F16, chunker.BF16, chunker.I16, chunker.U16,
 	chunker.F32, chunker.I32, chunker.U32, chunker.F64, chunker.I64, chunker.U64,
+	chunker.Untyped,
 	chunker.DType(200), // of a newer chunker
 }
 

@@ -28,7 +28,7 @@ func Append(dst, plain []byte, t chunker.DType) []byte {
 	e := encoders.Get().(*encoder)
 	defer encoders.Put(e)
 	start := len(dst)
-	dst = e.encode(slices.Grow(dst, MaxEncoded(len(plain))), plain, chooseLayout(t, len(plain)))
+	dst = e.encode(slices.Grow(dst, MaxEncoded(len(plain))), plain, e.layout(plain, t))
 	enc := dst[start:]
 	le.PutUint32(enc[atCRC:], checksum(enc))
 	return dst
@@ -44,6 +44,14 @@ type encoder struct {
 	huff   huff0.Scratch
 	zstd   *zstd.Encoder
 	frame  []byte // what zstd made of the last plane it was given
+}
+
+// layout returns the layout for plain, whose numbers are of type t.
+func (e *encoder) layout(plain []byte, t chunker.DType) Layout {
+	if t == chunker.Untyped {
+		return e.probe.likeliest(plain)
+	}
+	return chooseLayout(t, len(plain))
 }
 
 // encode appends everything but the checksum. Dst has the room.
