@@ -152,6 +152,7 @@ type tensor struct {
 
 var tensors = []tensor{
 	{"BF16", chunker.BF16, gaussBF16},
+	{"BF16untyped", chunker.Untyped, gaussBF16},
 	{"F16", chunker.F16, gaussF16},
 	{"F32", chunker.F32, gaussF32},
 	{"F32widened", chunker.F32, widened},
