@@ -16,6 +16,9 @@ import (
 const (
 	Opaque      = "opaque"
 	Safetensors = "safetensors"
+	NumPy       = "npy"
+	Torch       = "torch"
+	NPZ         = "npz"
 )
 
 // maxSize is the size in bytes from which a file is opaque whatever it holds:
@@ -36,6 +39,9 @@ var formats = []struct {
 	parse func(r io.ReaderAt, size int64) (*File, error)
 }{
 	{Safetensors, ".safetensors", parseSafetensors},
+	{NumPy, suffixNumPy, parseNPY},
+	{Torch, "", parseTorch},
+	{NPZ, ".npz", parseNPZ},
 }
 
 // Tensor is a tensor's place in a file.
