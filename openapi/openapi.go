@@ -48,6 +48,8 @@ const (
 	MaxJSON = 1 << 20
 	// MaxPage bounds the entries of one page of a list.
 	MaxPage = 1000
+	// MaxNamespaces bounds the namespaces that Stats tells apart.
+	MaxNamespaces = 1000
 )
 
 // Health is the answer of GET /healthz.
@@ -62,8 +64,24 @@ type Stats struct {
 	Tags     int   `json:"tags"`
 	Versions int   `json:"versions"`     // that can be read
 	Total    int64 `json:"bytes_total"`  // plain bytes of all files of all versions
+	Unique   int64 `json:"bytes_unique"` // plain bytes of their distinct chunks
 	Stored   int64 `json:"bytes_stored"` // bytes of all blobs, those of no version included
 	Blobs    int   `json:"blobs"`
+	// Namespaces weighs each by itself, by name; at most MaxNamespaces of them. The
+	// figures above count the others too.
+	Namespaces []NamespaceStats `json:"namespaces"`
+}
+
+// NamespaceStats is what one namespace holds. A chunk that two of them hold
+// counts in both.
+type NamespaceStats struct {
+	Namespace string `json:"namespace"`
+	Repos     int    `json:"repos"`
+	Tags      int    `json:"tags"`
+	Versions  int    `json:"versions"`
+	Total     int64  `json:"bytes_total"`
+	Unique    int64  `json:"bytes_unique"`
+	Stored    int64  `json:"bytes_stored"` // encoded bytes of the chunks, each once
 }
 
 // RepoList is a page of repositories. Next is empty on the last page; it is the

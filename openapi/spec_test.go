@@ -20,30 +20,31 @@ import (
 
 // types names the Go type of every JSON document in the specification.
 var types = map[string]any{
-	"ErrorBody":   openapi.ErrorBody{},
-	"Error":       openapi.Error{},
-	"Health":      openapi.Health{},
-	"Stats":       openapi.Stats{},
-	"RepoList":    openapi.RepoList{},
-	"RepoInfo":    openapi.RepoInfo{},
-	"VersionList": openapi.VersionList{},
-	"VersionInfo": openapi.VersionInfo{},
-	"VersionView": manifest.View{},
-	"FileView":    manifest.FileView{},
-	"TensorView":  manifest.TensorView{},
-	"FileHashes":  openapi.FileHashes{},
-	"FileHash":    openapi.FileHash{},
-	"Diff":        openapi.Diff{},
-	"DiffFiles":   openapi.DiffFiles{},
-	"DiffFile":    openapi.DiffFile{},
-	"DiffTensors": openapi.DiffTensors{},
-	"DiffTensor":  openapi.DiffTensor{},
-	"TagList":     openapi.TagList{},
-	"Tag":         openapi.Tag{},
-	"SetTag":      openapi.SetTag{},
-	"Push":        openapi.Push{},
-	"Received":    openapi.Received{},
-	"Committed":   openapi.Committed{},
+	"ErrorBody":      openapi.ErrorBody{},
+	"Error":          openapi.Error{},
+	"Health":         openapi.Health{},
+	"Stats":          openapi.Stats{},
+	"NamespaceStats": openapi.NamespaceStats{},
+	"RepoList":       openapi.RepoList{},
+	"RepoInfo":       openapi.RepoInfo{},
+	"VersionList":    openapi.VersionList{},
+	"VersionInfo":    openapi.VersionInfo{},
+	"VersionView":    manifest.View{},
+	"FileView":       manifest.FileView{},
+	"TensorView":     manifest.TensorView{},
+	"FileHashes":     openapi.FileHashes{},
+	"FileHash":       openapi.FileHash{},
+	"Diff":           openapi.Diff{},
+	"DiffFiles":      openapi.DiffFiles{},
+	"DiffFile":       openapi.DiffFile{},
+	"DiffTensors":    openapi.DiffTensors{},
+	"DiffTensor":     openapi.DiffTensor{},
+	"TagList":        openapi.TagList{},
+	"Tag":            openapi.Tag{},
+	"SetTag":         openapi.SetTag{},
+	"Push":           openapi.Push{},
+	"Received":       openapi.Received{},
+	"Committed":      openapi.Committed{},
 }
 
 func load(t *testing.T) *openapi3.T {
@@ -230,5 +231,9 @@ func TestLimitsMatchSpec(t *testing.T) {
 	missing := doc.Components.Schemas["Error"].Value.Properties["missing"].Value
 	if *missing.MaxItems != openapi.MaxMissing {
 		t.Errorf("missing: at most %d, MaxMissing is %d", *missing.MaxItems, openapi.MaxMissing)
+	}
+	namespaces := doc.Components.Schemas["Stats"].Value.Properties["namespaces"].Value
+	if *namespaces.MaxItems != openapi.MaxNamespaces {
+		t.Errorf("namespaces: at most %d, MaxNamespaces is %d", *namespaces.MaxItems, openapi.MaxNamespaces)
 	}
 }

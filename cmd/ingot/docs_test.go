@@ -94,6 +94,7 @@ func TestHelpNamesEveryField(t *testing.T) {
 		{"tag", openapi.Tag{}},
 		{"rm", removal{}},
 		{"stats", openapi.Stats{}},
+		{"stats", openapi.NamespaceStats{}},
 		{"demo", demoModel{}},
 	} {
 		typ := reflect.TypeOf(tc.document)

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"time"
 
+	"golang.org/x/sync/semaphore"
 	"golang.org/x/sync/singleflight"
 
 	"github.com/ingot-ml/ingot/chunker"
@@ -68,10 +69,11 @@ type Source struct {
 // exist for it.
 type Service struct {
 	Config
-	bodies  *bodyCache
-	uploads *uploads
-	lists   listCache
-	hashing singleflight.Group
+	bodies   *bodyCache
+	uploads  *uploads
+	lists    listCache
+	hashing  singleflight.Group
+	weighing *semaphore.Weighted // one Stats at a time
 }
 
 // New returns a Service.
@@ -88,7 +90,12 @@ func New(c Config) *Service {
 	if c.Rand == nil {
 		c.Rand = rand.Reader
 	}
-	return &Service{Config: c, bodies: newBodyCache(c.BodyCache), uploads: newUploads(c.PushMemory)}
+	return &Service{
+		Config:   c,
+		bodies:   newBodyCache(c.BodyCache),
+		uploads:  newUploads(c.PushMemory),
+		weighing: semaphore.NewWeighted(1),
+	}
 }
 
 // token returns n random bytes as lower-case hex digits.

@@ -1,118 +1,167 @@
 package versions
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/ingot-ml/ingot/chunker"
 	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry/internal/access"
 	"github.com/ingot-ml/ingot/registry/internal/blobs"
-	"github.com/ingot-ml/ingot/registry/internal/placement"
 	"github.com/ingot-ml/ingot/registry/name"
 )
 
 // Stats weighs what p may read. Without a namespace, the bytes stored are those
 // of all blobs; with one, those of the chunks that its versions use, each once.
+//
+// It reads the body of every version it weighs. One call works at a time, the
+// others wait for it, and it takes at most three tallies, 60 MB, however much the
+// registry holds: up to 2^19 distinct chunks the figures are exact.
 func (s *Service) Stats(ctx context.Context, p access.Principal, namespace string) (openapi.Stats, error) {
-	var stats openapi.Stats
+	none := openapi.Stats{Namespaces: []openapi.NamespaceStats{}}
 	if err := checkRepoPage(namespace, ""); err != nil {
-		return stats, err
+		return none, err
 	}
-	w := weighing{Stats: &stats}
-	if namespace != "" {
-		w.places = map[place]bool{}
-	}
-	err := s.eachRepo(ctx, namespace, "", func(repo name.Repo) (bool, error) {
-		if s.Policy.Allow(p, repo, access.Read) != nil {
-			return true, nil
-		}
-		return true, s.weighRepo(ctx, repo, &w)
-	})
-	if err == nil && namespace == "" {
-		err = s.weighStore(ctx, &stats)
-	}
+	stats, err := s.weigh(ctx, p, namespace)
 	if err != nil {
-		return stats, fmt.Errorf("weigh the registry: %w", err)
+		return none, fmt.Errorf("weigh the registry: %w", err)
 	}
 	return stats, nil
 }
 
-// place tells two chunks apart.
+func (s *Service) weigh(ctx context.Context, p access.Principal, namespace string) (openapi.Stats, error) {
+	if err := s.weighing.Acquire(ctx, 1); err != nil {
+		return openapi.Stats{}, err
+	}
+	defer s.weighing.Release(1)
+	w := newWeighing(s)
+	err := s.eachRepo(ctx, namespace, "", func(repo name.Repo) (bool, error) {
+		if s.Policy.Allow(p, repo, access.Read) != nil {
+			return true, nil
+		}
+		return true, w.repo(ctx, repo)
+	})
+	if err != nil {
+		return openapi.Stats{}, err
+	}
+	stats := w.end()
+	if namespace == "" {
+		stats.Stored, stats.Blobs, err = s.weighStore(ctx)
+	}
+	return stats, err
+}
+
+// place tells two chunks apart by where they lie.
 type place struct {
 	object string
 	offset uint32
 }
 
-// weighing adds up what versions hold. places are those of the chunks seen; nil
-// when chunks are not weighed.
+// weighing adds up what versions hold, one namespace after the other.
 type weighing struct {
-	*openapi.Stats
-	places map[place]bool
+	*Service
+	stats  openapi.Stats
+	now    openapi.NamespaceStats // the one that is weighed
+	all    tally                  // chunks of all namespaces, plain
+	chunks tally                  // chunks of this one, plain
+	places tally                  // and where they lie, encoded
 }
 
-func (w *weighing) add(e *placement.Entry) {
-	at := place{e.Object, e.Offset}
-	if w.places[at] {
-		return
+func newWeighing(s *Service) *weighing {
+	return &weighing{
+		Service: s,
+		stats:   openapi.Stats{Namespaces: []openapi.NamespaceStats{}},
+		all:     newTally(maxTally), chunks: newTally(maxTally), places: newTally(maxTally),
 	}
-	w.places[at] = true
-	w.Stored += int64(e.Length)
-	w.Blobs++
 }
 
-func (s *Service) weighRepo(ctx context.Context, repo name.Repo, w *weighing) error {
-	versions := 0
-	err := s.eachHead(ctx, repo, "", func(_ chunker.Digest, h *head) (bool, error) {
+// repo weighs a repository. Those of one namespace come one after the other.
+func (w *weighing) repo(ctx context.Context, repo name.Repo) error {
+	if repo.Namespace != w.now.Namespace {
+		w.endNamespace()
+		w.now.Namespace = repo.Namespace
+	}
+	versions, tags := 0, 0
+	err := w.eachHead(ctx, repo, "", func(_ chunker.Digest, h *head) (bool, error) {
 		versions++
-		w.Total += h.Size
-		if w.places == nil {
-			return true, nil
-		}
-		return true, s.weighBody(ctx, h.Body, w)
+		w.now.Total += h.Size
+		return true, w.body(ctx, h.Body)
 	})
 	if err != nil {
 		return err
 	}
-	tags := 0
-	err = s.eachTag(ctx, repo, "", func(string, *tagRecord) (bool, error) {
+	err = w.eachTag(ctx, repo, "", func(string, *tagRecord) (bool, error) {
 		tags++
 		return true, nil
 	})
-	w.Versions, w.Tags = w.Versions+versions, w.Tags+tags
+	w.now.Versions, w.now.Tags = w.now.Versions+versions, w.now.Tags+tags
 	if versions+tags > 0 {
-		w.Repos++
+		w.now.Repos++
 	}
 	return err
 }
 
-// weighBody adds the chunks of a body. One that cannot be read weighs nothing:
-// whoever asks for the version is told of the damage.
-func (s *Service) weighBody(ctx context.Context, name string, w *weighing) error {
-	b, err := s.loadBody(ctx, name)
+// body adds the chunks of a body. One that cannot be read weighs nothing: whoever
+// asks for the version is told of the damage.
+func (w *weighing) body(ctx context.Context, name string) error {
+	b, err := w.loadBody(ctx, name)
 	if errors.Is(err, errDamaged) || errors.Is(err, blobs.ErrNotFound) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	for i := range b.entries {
-		w.add(&b.entries[i])
+	for i, e := range b.entries {
+		chunk := b.manifest.Chunks[i]
+		hash := hashOf(chunk.Digest)
+		w.all.add(hash, chunk.Size)
+		w.chunks.add(hash, chunk.Size)
+		w.places.add(hashOf(place{e.Object, e.Offset}), e.Length)
 	}
 	return nil
 }
 
-func (s *Service) weighStore(ctx context.Context, stats *openapi.Stats) error {
+// endNamespace adds the namespace to the figures and begins the next.
+func (w *weighing) endNamespace() {
+	now, all := &w.now, &w.stats
+	now.Unique, now.Stored = w.chunks.bytes(), w.places.bytes()
+	all.Repos += now.Repos
+	all.Tags += now.Tags
+	all.Versions += now.Versions
+	all.Total += now.Total
+	all.Stored += now.Stored
+	all.Blobs += w.places.count()
+	if now.Repos > 0 && len(all.Namespaces) < openapi.MaxNamespaces {
+		all.Namespaces = append(all.Namespaces, *now)
+	}
+	*now = openapi.NamespaceStats{}
+	w.chunks.reset()
+	w.places.reset()
+}
+
+// end returns the figures.
+func (w *weighing) end() openapi.Stats {
+	w.endNamespace()
+	w.stats.Unique = w.all.bytes()
+	// The keys of registers put a-b before a.
+	slices.SortFunc(w.stats.Namespaces, func(a, b openapi.NamespaceStats) int { return cmp.Compare(a.Namespace, b.Namespace) })
+	return w.stats
+}
+
+// weighStore adds up what the store holds.
+func (s *Service) weighStore(ctx context.Context) (bytes int64, count int, err error) {
 	for info, err := range s.Blobs.List(ctx, "", "") {
 		if err != nil {
-			return err
+			return 0, 0, err
 		}
 		if !strings.HasPrefix(info.Name, "gl/") { // lists come and go
-			stats.Blobs++
-			stats.Stored += info.Size
+			count++
+			bytes += info.Size
 		}
 	}
-	return nil
+	return bytes, count, nil
 }

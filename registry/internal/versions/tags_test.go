@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -198,7 +199,7 @@ func TestSecret(t *testing.T) {
 		t.Errorf("repositories: %+v, %v", repos, err)
 	}
 	stats, err := w.Stats(ctx, bob, "hidden")
-	if err != nil || stats != (openapi.Stats{}) {
+	if err != nil || !reflect.DeepEqual(stats, openapi.Stats{Namespaces: []openapi.NamespaceStats{}}) {
 		t.Errorf("stats: %+v, %v", stats, err)
 	}
 	w.push(bob, model, v, "main")
