@@ -20,7 +20,10 @@ require (
 	golang.org/x/sys v0.50.0
 	golang.org/x/term v0.48.0
 	golang.org/x/text v0.44.0
+	google.golang.org/protobuf v1.36.12
 )
+
+require github.com/yuin/goldmark v1.8.7 // indirect
 
 require (
 	github.com/go-openapi/jsonpointer v0.22.5 // indirect

@@ -70,6 +70,7 @@ var owners = map[string]string{
 	"github.com/spf13/cobra":                "cmd/ingot",
 	"github.com/zeebo/blake3":               "chunker",
 	"go.etcd.io/bbolt":                      "registry/internal/bolt",
+	"google.golang.org/protobuf":            "chunker/format",
 }
 
 func TestLayering(t *testing.T) {

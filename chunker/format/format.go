@@ -42,6 +42,7 @@ var formats = []struct {
 	{NumPy, suffixNumPy, parseNPY},
 	{Torch, "", parseTorch},
 	{NPZ, ".npz", parseNPZ},
+	{ONNX, ".onnx", parseONNX},
 }
 
 // Tensor is a tensor's place in a file.
@@ -62,7 +63,8 @@ type File struct {
 	Size    int64    // bytes
 	Tensors []Tensor // by offset, then name; none when opaque
 	// External is what the file keeps in others, by their slash-separated path
-	// from its own folder, as it is written there: unchecked.
+	// from its own folder, as it is written there: neither that nor whether the
+	// tensors lie in that file is checked. Along does.
 	External map[string][]Tensor
 }
 
