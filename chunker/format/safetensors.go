@@ -119,15 +119,15 @@ func element(dtype string) (chunker.DType, uint64) {
 	}
 	switch dtype {
 	case "F4":
-		return chunker.Opaque, 4
+		return chunker.U8, 4
 	case "F6_E2M3", "F6_E3M2":
-		return chunker.Opaque, 6
+		return chunker.U8, 6
 	case "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ":
-		return chunker.Opaque, 8
+		return chunker.U8, 8
 	case "C64":
-		return chunker.Opaque, 64
+		return chunker.F32, 64 // two of them
 	}
-	return chunker.Opaque, 0
+	return chunker.Untyped, 0
 }
 
 // checkShape makes sure that a tensor of that shape, with elements of width
