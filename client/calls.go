@@ -136,6 +136,21 @@ func (r *Registry) document(ctx context.Context, repo name.Repo, digest chunker.
 	return doc, err
 }
 
+// Chunk returns the encoded form of the chunk with that index in the list of a
+// version, as the registry sends it: nothing of it is verified. An index that the
+// version does not have is CodeNotFound.
+func (r *Registry) Chunk(ctx context.Context, repo name.Repo, digest chunker.Digest, index uint32) (enc []byte, err error) {
+	q := wire.Request{
+		Method: http.MethodGet, Accept: openapi.MediaChunk,
+		Path: below(repo, "versions", digest.String(), "chunks", strconv.FormatUint(uint64(index), 10)),
+	}
+	err = r.wire.Call(ctx, q, func(a wire.Answer) (err error) {
+		enc, err = readAll(a, int64(maxEncoded))
+		return err
+	})
+	return enc, err
+}
+
 // Diff says how version b differs from version a.
 func (r *Registry) Diff(ctx context.Context, a, b name.Ref) (openapi.Diff, error) {
 	return get[openapi.Diff](ctx, r, query("a", a.String(), "b", b.String()), "v1", "diff")

@@ -22,4 +22,7 @@ var (
 	ErrLeaves = source.ErrLeaves
 	// ErrBusyFolder reports a folder that another pull works in.
 	ErrBusyFolder = folder.ErrBusy
+	// ErrObstacle reports what stands in a folder where a file or folder of the
+	// version must go, and names it.
+	ErrObstacle = folder.ErrObstacle
 )
