@@ -66,6 +66,11 @@ type File struct {
 	// from its own folder, as it is written there: neither that nor whether the
 	// tensors lie in that file is checked. Along does.
 	External map[string][]Tensor
+
+	// apart is the least tensor that is cut apart from what lies around it, in
+	// bytes: where thousands of numbers lie between texts, chunks of a few bytes
+	// would cost more than they save.
+	apart int64
 }
 
 // Open reads the structure of the size bytes of r.
@@ -112,9 +117,11 @@ func (f *File) Cuts(r io.ReaderAt) iter.Seq2[chunker.Cut, error] {
 }
 
 func (f *File) tensorCuts(yield func(chunker.Cut, error) bool) {
-	extents := make([]chunker.Extent, len(f.Tensors))
-	for i, t := range f.Tensors {
-		extents[i] = chunker.Extent{Offset: t.Offset, Length: t.Length, DType: t.Elem, TypeName: t.DType}
+	extents := make([]chunker.Extent, 0, len(f.Tensors))
+	for _, t := range f.Tensors {
+		if t.Length >= f.apart {
+			extents = append(extents, chunker.Extent{Offset: t.Offset, Length: t.Length, DType: t.Elem, TypeName: t.DType})
+		}
 	}
 	cuts, err := chunker.CutTensors(f.Size, extents)
 	if err != nil {

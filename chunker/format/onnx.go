@@ -1,6 +1,7 @@
 package format
 
 import (
+	"cmp"
 	"io"
 	"strconv"
 	"strings"
@@ -14,6 +15,10 @@ const ONNX = "onnx"
 // maxIRVersion bounds the version of the format, which is 14 today: there is no
 // magic number, so that a file's first bytes must be likely.
 const maxIRVersion = 127
+
+// apartONNX is the least tensor that is cut apart: a graph has constants of a few
+// bytes in most of its nodes.
+const apartONNX = 4 << 10
 
 // costTensor is what a tensor takes in memory beside its texts, in bytes.
 const costTensor = 128
@@ -42,7 +47,7 @@ func parseONNX(r io.ReaderAt, size int64) (*File, error) {
 	if err := distinguish(m.tensors); err != nil {
 		return nil, err
 	}
-	return &File{Tensors: m.tensors, External: m.external}, nil
+	return &File{Tensors: m.tensors, External: m.external, apart: apartONNX}, nil
 }
 
 // checkONNX looks at the first field, which is ir_version in every known file.
@@ -209,7 +214,7 @@ func (m *onnxModel) sparse(f wireField, path string) (name string, err error) {
 				return malformedf("byte %d: indices are there twice", f.body.start)
 			}
 			indices = true
-			_, err = m.tensor(f, join(path, join(name, "indices")))
+			_, err = m.tensor(f, join(cmp.Or(name, path), "indices"))
 		}
 		return err
 	})

@@ -126,9 +126,6 @@ func (m *onnxModel) dims(t *onnxTensor, f wireField) error {
 		if err != nil {
 			return err
 		}
-		if dim > math.MaxInt64 {
-			return malformedf("dimension %d", int64(dim))
-		}
 		t.Shape = append(t.Shape, dim)
 		pos = next
 	}
@@ -190,6 +187,11 @@ func (m *onnxModel) entry(e *elsewhere, f wireField) error {
 // place adds t to the tensors, or to those of another file, when its bytes are
 // numbers that lie there as they are.
 func (m *onnxModel) place(t *onnxTensor) error {
+	for _, dim := range t.Shape {
+		if dim > math.MaxInt64 {
+			return malformedf("dimension %d", int64(dim))
+		}
+	}
 	inside := t.raw && t.field == 0 || t.packed && t.parts == 1 && (t.field == 9 || t.field == 4 || t.field == 10)
 	if !t.external && !inside {
 		return nil // other fields have numbers of varying length, or texts
