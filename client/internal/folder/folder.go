@@ -33,6 +33,7 @@ type Folder struct {
 	Reader
 	dir  string
 	lock *os.File
+	left bool // whether an earlier pull left something in the making
 
 	mu   sync.Mutex // protects made
 	made map[string]bool
@@ -52,6 +53,8 @@ func Open(dir string) (*Folder, error) {
 	if err := f.acquire(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open folder %s: %w", dir, err), root.Close())
 	}
+	_, err = root.Lstat(partial)
+	f.left = err == nil
 	return f, nil
 }
 
@@ -75,23 +78,31 @@ func (f *Folder) Create(p string, size int64) error {
 		return fmt.Errorf("create %s: %w", p, err)
 	}
 	name := partial + "/" + p
-	if sound, err := f.sound(name); err != nil || !sound {
-		// It may be a second name of a file that is not ours, or a link.
-		if err := errors.Join(err, f.root.RemoveAll(name)); err != nil {
-			return fmt.Errorf("create %s: %w", p, err)
-		}
+	file, err := f.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if errors.Is(err, fs.ErrExist) {
+		file, err = f.adopt(name)
 	}
-	file, err := f.root.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o666)
 	if err != nil {
 		return fmt.Errorf("create %s: %w", p, err)
 	}
 	return named("create", p, errors.Join(file.Truncate(size), file.Close()))
 }
 
+// adopt opens the leftover name, or a new file in its place.
+func (f *Folder) adopt(name string) (*os.File, error) {
+	if sound, err := f.sound(name); err != nil || !sound {
+		// It may be a second name of a file that is not ours, or a link.
+		if err := errors.Join(err, f.root.RemoveAll(name)); err != nil {
+			return nil, err
+		}
+	}
+	return f.root.OpenFile(name, os.O_WRONLY|os.O_CREATE, 0o666)
+}
+
 // Resume reports whether an interrupted pull has left bytes of p.
 func (f *Folder) Resume(p string) bool {
 	name := partial + "/" + p
-	if f.parents(name) != nil {
+	if !f.left || f.parents(name) != nil {
 		return false
 	}
 	sound, err := f.sound(name)
@@ -110,15 +121,18 @@ func (f *Folder) sound(name string) (bool, error) {
 	return info.Mode().IsRegular() && links(info) == 1, nil
 }
 
-// Write writes b into the file in the making for p, which Create has made. It
-// opens and closes the file, which costs little beside a chunk, and lets a
-// version have more files than a process may.
+// Write writes b into the file in the making for p, which Create has made. Zeros
+// become a hole where the file system can have one, so that a sparse file takes
+// no more room than before. Write opens and closes the file, which costs little
+// beside a chunk, and lets a version have more files than a process may.
 func (f *Folder) Write(p string, b []byte, offset int64) error {
 	file, err := f.root.OpenFile(partial+"/"+p, os.O_WRONLY, 0)
 	if err != nil {
 		return fmt.Errorf("write %s: %w", p, err)
 	}
-	_, err = file.WriteAt(b, offset)
+	if len(b) < leastHole || !allZero(b) || punch(file, offset, int64(len(b))) != nil {
+		_, err = file.WriteAt(b, offset)
+	}
 	return named("write", p, errors.Join(err, file.Close()))
 }
 
