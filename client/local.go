@@ -2,7 +2,9 @@ package client
 
 import (
 	"context"
+	"io"
 	"path"
+	"slices"
 
 	"github.com/ingot-ml/ingot/chunker"
 	"github.com/ingot-ml/ingot/chunker/format"
@@ -29,6 +31,9 @@ func (p *pull) resume(ctx context.Context) error {
 
 // reuse takes chunks from the files of the folder.
 func (p *pull) reuse(ctx context.Context) error {
+	if err := p.ask(ctx); err != nil {
+		return err
+	}
 	return p.spots(ctx, func(emit func(spot) error) error {
 		for i, t := range p.targets {
 			if t.kept.Load() {
@@ -47,17 +52,42 @@ func (p *pull) reuse(ctx context.Context) error {
 	}, p.match)
 }
 
+// ask asks the models in the folders of the version what they keep in other files,
+// while chunks are wanted. One that cannot be read says nothing.
+func (p *pull) ask(ctx context.Context) error {
+	for _, dir := range p.dirs() {
+		found, err := p.folder.Beside(dir, isONNX)
+		if err != nil {
+			return err
+		}
+		for _, model := range found {
+			if p.open.Load() == 0 || ctx.Err() != nil {
+				return ctx.Err()
+			}
+			_ = p.opened(model, func(f *format.File, _ io.ReaderAt) error {
+				p.external.add(model, f)
+				return nil
+			})
+		}
+	}
+	return nil
+}
+
+// dirs returns the folders that files of the version lie in.
+func (p *pull) dirs() []string {
+	var dirs []string
+	for i := range p.m.Files {
+		dirs = append(dirs, path.Dir(p.m.Files[i].Path))
+	}
+	slices.Sort(dirs)
+	return slices.Compact(dirs)
+}
+
 // siblings emits the chunks of model files that lie beside those of the version,
 // under other names: shards of another number, or the same under another name.
 func (p *pull) siblings(ctx context.Context, emit func(spot) error) error {
-	seen := map[string]bool{}
-	for i := range p.m.Files {
-		dir := path.Dir(p.m.Files[i].Path)
-		if seen[dir] {
-			continue
-		}
-		seen[dir] = true
-		found, err := p.folder.Beside(dir, ".safetensors")
+	for _, dir := range p.dirs() {
+		found, err := p.folder.Beside(dir, format.HoldsWeights)
 		if err != nil {
 			return err
 		}
@@ -79,6 +109,25 @@ func (p *pull) cutOld(ctx context.Context, path string, emit func(spot) error) e
 	if p.open.Load() == 0 {
 		return nil
 	}
+	return p.opened(path, func(f *format.File, r io.ReaderAt) error {
+		if along, err := p.external.along(path, f); err == nil {
+			f = along
+		}
+		for cut, err := range f.Cuts(r) {
+			if err != nil || p.open.Load() == 0 {
+				return ctx.Err()
+			}
+			if err := emit(spot{path: path, offset: cut.Offset, size: cut.Length, want: unknown}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// opened calls use with the file at path of the folder, and its structure, if it
+// can be read.
+func (p *pull) opened(path string, use func(f *format.File, r io.ReaderAt) error) error {
 	file, err := p.folder.Open(path)
 	if err != nil {
 		return nil
@@ -92,15 +141,7 @@ func (p *pull) cutOld(ctx context.Context, path string, emit func(spot) error) e
 	if err != nil {
 		return nil
 	}
-	for cut, err := range f.Cuts(file) {
-		if err != nil || p.open.Load() == 0 {
-			return ctx.Err()
-		}
-		if err := emit(spot{path: path, offset: cut.Offset, size: cut.Length, want: unknown}); err != nil {
-			return err
-		}
-	}
-	return nil
+	return use(f, file)
 }
 
 // match settles the chunk that a run of bytes is, if it is wanted.

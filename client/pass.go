@@ -24,8 +24,9 @@ import (
 // none, so it never comes to a halt however few there are.
 type pass struct {
 	*push
-	id    string
-	files []*pushed
+	id       string
+	files    []*pushed
+	external external
 
 	plain, encoded, batches *pool
 
@@ -72,6 +73,9 @@ func newPass(p *push, id string) *pass {
 // all gets every chunk of the files into the registry.
 func (p *pass) all(ctx context.Context) error {
 	return p.run(ctx, true, func(ctx context.Context, out chan<- *piece) error {
+		if err := p.beside(); err != nil {
+			return err
+		}
 		for _, f := range p.files {
 			if err := p.cut(ctx, f, out); err != nil {
 				return err

@@ -64,10 +64,11 @@ type pull struct {
 	progress Progress
 	fetch    *fetch
 
-	index   map[chunker.Digest]uint32 // of the chunks of m
-	places  places
-	claimed []atomic.Bool // for each chunk: somebody has verified bytes and writes them
-	open    atomic.Int64  // chunks that have places and are not claimed
+	index    map[chunker.Digest]uint32 // of the chunks of m
+	places   places
+	external external
+	claimed  []atomic.Bool // for each chunk: somebody has verified bytes and writes them
+	open     atomic.Int64  // chunks that have places and are not claimed
 	// renaming says that nothing is read from old files any more, so that they may
 	// be replaced. It is set while nobody else works.
 	renaming bool

@@ -29,6 +29,9 @@ type PushOptions struct {
 	Annotations map[string]string
 	// FollowLinks also reads what symbolic links outside the folder point at.
 	FollowLinks bool
+	// AllowMalformed stores a file that is not what its name claims as it lies,
+	// instead of refusing it.
+	AllowMalformed bool
 	// Journal is the folder that remembers interrupted pushes, which later ones go
 	// on with; empty for none.
 	Journal string

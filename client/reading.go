@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/ingot-ml/ingot/chunker"
-	"github.com/ingot-ml/ingot/chunker/format"
 	"github.com/ingot-ml/ingot/registry/manifest"
 )
 
@@ -21,7 +20,7 @@ func (p *pass) cut(ctx context.Context, f *pushed, out chan<- *piece) (err error
 			err = rerr
 		}
 	}()
-	if f.format, err = format.Open(f.Place(), reader, f.Size); err != nil {
+	if f.format, err = p.structure(f, reader); err != nil {
 		return asInput(err)
 	}
 	for c, err := range f.format.Cuts(reader) {

@@ -114,4 +114,3 @@ func (m sparseModel) ReadAt(p []byte, off int64) (int, error) {
 	}
 	return len(p), nil
 }
-

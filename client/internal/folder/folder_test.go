@@ -244,7 +244,7 @@ func TestBeside(t *testing.T) {
 	link(t, "x.safetensors", filepath.Join(dir, "l.safetensors"))
 	f := open(t, dir)
 	for in, want := range map[string][]string{".": {"x.safetensors"}, "a": {"a/z.safetensors"}, "none": nil} {
-		if got, err := f.Beside(in, ".safetensors"); err != nil || !slices.Equal(got, want) {
+		if got, err := f.Beside(in, func(name string) bool { return filepath.Ext(name) == ".safetensors" }); err != nil || !slices.Equal(got, want) {
 			t.Errorf("beside %s: %q, %v", in, got, err)
 		}
 	}

@@ -132,9 +132,9 @@ func (r *Reader) Files(visit func(p string, e fs.DirEntry) error) error {
 	})
 }
 
-// Beside returns the paths of the regular files in the folder dir that have the
-// suffix. A folder that is not there has none.
-func (r *Reader) Beside(dir, suffix string) ([]string, error) {
+// Beside returns the paths of the regular files in the folder dir whose names are
+// wanted. A folder that is not there has none.
+func (r *Reader) Beside(dir string, wanted func(name string) bool) ([]string, error) {
 	if err := r.parents(path.Join(dir, "x")); err != nil {
 		return nil, fmt.Errorf("list %s: %w", dir, err)
 	}
@@ -144,7 +144,7 @@ func (r *Reader) Beside(dir, suffix string) ([]string, error) {
 	}
 	var found []string
 	for _, e := range entries {
-		if e.Type().IsRegular() && strings.HasSuffix(e.Name(), suffix) {
+		if e.Type().IsRegular() && wanted(e.Name()) {
 			found = append(found, path.Join(dir, e.Name()))
 		}
 	}
