@@ -68,8 +68,10 @@ var owners = map[string]string{
 	"github.com/labstack/echo/v4":           "registry/internal/httpapi",
 	"github.com/schollz/progressbar/v3":     "cmd/ingot",
 	"github.com/spf13/cobra":                "cmd/ingot",
+	"github.com/spf13/pflag":                "cmd/ingot",
 	"github.com/zeebo/blake3":               "chunker",
 	"go.etcd.io/bbolt":                      "registry/internal/bolt",
+	"go.yaml.in/yaml/v4":                    "cmd/ingot",
 	"google.golang.org/protobuf":            "chunker/format",
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ingot-ml/ingot/client"
+	"github.com/ingot-ml/ingot/registry"
 	"github.com/ingot-ml/ingot/registry/name"
 )
 
@@ -138,7 +139,7 @@ func (d *demo) serve(ctx context.Context) (stop func() error, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("start a registry for the demo: %w", err)
 	}
-	server, err := openRegistry(data, false, nil)
+	server, err := registry.Open(registry.Config{Data: data, Version: version})
 	if err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}

@@ -65,7 +65,7 @@ func TestInterruptedDemoCleansUp(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	stdout, stderr := &hangup{cancel: cancel}, &bytes.Buffer{}
-	code := run(ctx, []string{"demo", "--size", "2MiB"}, os.Getenv, stdout, stderr)
+	code := run(ctx, []string{"demo", "--size", "2MiB"}, os.Environ(), stdout, stderr)
 	if code != exitInterrupted || strings.Count(stderr.String(), "\n") != 1 {
 		t.Errorf("ended with %d, %q", code, stderr)
 	}

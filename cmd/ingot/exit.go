@@ -70,6 +70,10 @@ func (p *program) fail(ctx context.Context, err error) int {
 	if ctx.Err() != nil {
 		f.Code, f.Exit = "interrupted", exitInterrupted
 	}
+	if p.logger != nil && !p.json {
+		p.logger.Error("ingot failed", "err", f.Message, "code", f.Code, "exit", f.Exit)
+		return f.Exit
+	}
 	if !p.json {
 		fmt.Fprintf(p.stderr, "ingot: %s\n", f.Message)
 		return f.Exit

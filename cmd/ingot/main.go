@@ -33,5 +33,5 @@ func start() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop)
-	return run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr)
+	return run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -19,8 +20,9 @@ import (
 // program is one run of ingot: what it sees of the world, and the flags that all
 // commands share.
 type program struct {
-	env            func(string) string
+	environ        []string // entries such as KEY=VALUE
 	stdout, stderr io.Writer
+	logger         *slog.Logger // tells of the failure; nil where people read it
 
 	registry string
 	timeout  time.Duration
@@ -37,9 +39,9 @@ const (
 
 // run runs the command line args and returns the exit code. It returns soon after
 // ctx ends.
-func run(ctx context.Context, args []string, env func(string) string, stdout, stderr io.Writer) int {
+func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
 	out := &answer{Writer: stdout}
-	p := &program{env: env, stdout: out, stderr: stderr}
+	p := &program{environ: environ, stdout: out, stderr: stderr}
 	root := p.root()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
@@ -177,6 +179,16 @@ func (p *program) dial(patience time.Duration) (*client.Registry, error) {
 		return nil, usagef("%v; set it with --registry or INGOT_REGISTRY", err)
 	}
 	return r, nil
+}
+
+// env returns the value of a variable, or "".
+func (p *program) env(name string) string {
+	for _, entry := range p.environ {
+		if key, value, _ := strings.Cut(entry, "="); key == name {
+			return value
+		}
+	}
+	return ""
 }
 
 // folder returns a folder of the user's own for ingot: below what the variable

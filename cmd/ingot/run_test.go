@@ -25,8 +25,17 @@ type outcome struct {
 // call runs ingot in this process, with env as its environment.
 func call(ctx context.Context, env map[string]string, args ...string) outcome {
 	var stdout, stderr bytes.Buffer
-	code := run(ctx, args, func(key string) string { return env[key] }, &stdout, &stderr)
+	code := run(ctx, args, environ(env), &stdout, &stderr)
 	return outcome{code, stdout.String(), stderr.String()}
+}
+
+// environ spells variables as the process gets them.
+func environ(env map[string]string) []string {
+	var entries []string
+	for key, value := range env {
+		entries = append(entries, key+"="+value)
+	}
+	return entries
 }
 
 func TestJudge(t *testing.T) {
@@ -129,7 +138,7 @@ func (full) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
 func TestLostAnswerFails(t *testing.T) {
 	for _, args := range [][]string{{"version"}, {"version", "--json"}, {"--help"}} {
 		var stderr bytes.Buffer
-		if code := run(t.Context(), args, os.Getenv, full{}, &stderr); code != exitNoSpace {
+		if code := run(t.Context(), args, os.Environ(), full{}, &stderr); code != exitNoSpace {
 			t.Errorf("ingot %s to a full disk: exit code %d, %q", args, code, &stderr)
 		}
 	}
@@ -155,7 +164,7 @@ func TestFolders(t *testing.T) {
 		{map[string]string{"HOME": home, "XDG_CACHE_HOME": "relative"}, filepath.Join(home, ".cache", "ingot")},
 		{nil, ""},
 	} {
-		p := &program{env: func(key string) string { return tc.env[key] }}
+		p := &program{environ: environ(tc.env)}
 		got, err := p.cacheFolder()
 		if got != tc.want || (err == nil) == (tc.want == "") {
 			t.Errorf("with %v the cache is in %q, %v; want %q", tc.env, got, err, tc.want)

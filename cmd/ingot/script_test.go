@@ -18,6 +18,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/ingot-ml/ingot/chunker/synth"
+	"github.com/ingot-ml/ingot/registry"
 )
 
 func TestMain(m *testing.M) {
@@ -31,6 +32,7 @@ func TestScript(t *testing.T) {
 		Dir:   filepath.Join("testdata", "script"),
 		Setup: setup,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"append":  appendBytes,
 			"digest":  digest,
 			"empty":   empty,
 			"fails":   fails,
@@ -64,7 +66,7 @@ func startRegistry(data string) (address string, stop func() error, err error) {
 	if err != nil {
 		return "", nil, err
 	}
-	r, err := openRegistry(data, false, nil)
+	r, err := registry.Open(registry.Config{Data: data, Version: version})
 	if err != nil {
 		return "", nil, errors.Join(err, listener.Close())
 	}
@@ -158,6 +160,17 @@ func writeBytes(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: write FILE TEXT")
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), unescape(ts, args[1]), 0o666))
+}
+
+// append FILE TEXT writes TEXT behind what FILE holds.
+func appendBytes(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: append FILE TEXT")
+	}
+	file := ts.MkAbs(args[0])
+	b, err := os.ReadFile(file)
+	ts.Check(err)
+	ts.Check(os.WriteFile(file, append(b, unescape(ts, args[1])...), 0o666))
 }
 
 // tensors FILE HEADER DATA writes a safetensors file, with the escapes of write.

@@ -1,30 +1,22 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"github.com/ingot-ml/ingot/registry"
 )
 
-const defaultListen = "127.0.0.1:7070"
-
-// serveFlags are what serve is told.
-type serveFlags struct {
-	data     string
-	listen   string
-	insecure bool
-	level    slog.Level
-}
-
 func (p *program) serveCommand() *cobra.Command {
-	var f serveFlags
+	var file string
+	var printOnly bool
+	told := newConfig()
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run a registry",
@@ -35,48 +27,84 @@ logs to standard error.
 There is no access control yet: whoever reaches the address may read and write
 everything. So only a loopback address is served unless --insecure is given.
 
+What a flag can say, a variable and a file can say too: --push-ttl is the variable
+INGOT_SERVE_PUSH_TTL and the key push-ttl of the YAML file that --config names. A
+flag goes before a variable, a variable before the file, and the file before the
+default. A mistake in any of them ends serve before it begins.
+
 With --json it prints, when it is ready:
   address   where it listens, with the port that a :0 became
-  data      the folder of its data`,
+  data      the folder of its data
+
+With --json --print-config it prints, for each key:
+  value     what it is set to
+  source    who said so: default, FILE:LINE, environment NAME or flag --NAME`,
 		Example: `  ingot serve
-  ingot serve --data /srv/ingot --listen 127.0.0.1:8080`,
+  ingot serve --data /srv/ingot --listen 127.0.0.1:8080
+  ingot serve --print-config > ingot.yaml
+  ingot serve --config ingot.yaml --log-format json`,
 		Args: want(0, 0),
-		RunE: func(cmd *cobra.Command, _ []string) error { return p.serve(cmd.Context(), f) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c := newConfig()
+			err := c.load(cmp.Or(file, p.env(configVariable)), p.environ, cmd.Flags())
+			logger := p.newLogger(c)
+			if err == nil {
+				err = c.settle(p)
+			}
+			if err != nil {
+				return err
+			}
+			if printOnly {
+				return p.printConfig(c)
+			}
+			return p.serve(cmd.Context(), c, logger)
+		},
 	}
-	flags := cmd.Flags()
-	flags.StringVar(&f.data, "data", "", "`DIR` of everything the registry keeps (default ingot/registry in the user's data folder)")
-	flags.StringVar(&f.listen, "listen", defaultListen, "`HOST:PORT` to listen on")
-	flags.BoolVar(&f.insecure, "insecure", false, "allow an address that others can reach, though nothing controls their access")
-	flags.TextVar(&f.level, "log-level", slog.LevelInfo, "least `LEVEL` to log: debug, info, warn or error")
+	told.bind(cmd.Flags())
+	cmd.Flags().StringVar(&file, "config", "", "take what flags and variables do not say from this YAML `FILE` (default $"+configVariable+")")
+	cmd.Flags().BoolVar(&printOnly, "print-config", false, "print the configuration as such a file, with where each line comes from, and end")
 	return cmd
 }
 
-func (p *program) serve(ctx context.Context, f serveFlags) error {
-	if err := checkListen(f.listen, f.insecure); err != nil {
-		return err
+// newLogger returns the logger that the configuration asks for. If that writes
+// JSON, the failure of the program is its last line.
+func (p *program) newLogger(c *config) *slog.Logger {
+	o := &slog.HandlerOptions{}
+	if level := new(slog.Level); level.UnmarshalText([]byte(c.logLevel)) == nil {
+		o.Level = level
 	}
-	data, err := p.dataFolder(f.data)
-	if err != nil {
-		return err
+	if c.logFormat == "text" {
+		return slog.New(slog.NewTextHandler(p.stderr, o))
 	}
-	listener, err := net.Listen("tcp", f.listen)
+	o.ReplaceAttr = inSeconds
+	p.logger = slog.New(slog.NewJSONHandler(p.stderr, o))
+	return p.logger
+}
+
+// inSeconds makes durations, which are whole nanoseconds in JSON, seconds.
+func inSeconds(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.Float64Value(a.Value.Duration().Seconds())
+	}
+	return a
+}
+
+func (p *program) serve(ctx context.Context, c *config, logger *slog.Logger) error {
+	listener, err := net.Listen("tcp", c.listen)
 	if err != nil {
 		return fmt.Errorf("serve: %w; is another registry running? choose a free address with --listen", err)
 	}
-	logger := slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: f.level}))
-	r, err := openRegistry(data, f.insecure, logger)
+	r, err := registry.Open(registry.Config{
+		Data: c.data, Insecure: c.insecure, Memory: c.memory, PushTTL: c.pushTTL, Reserve: c.reserve,
+		Logger: logger, Version: version,
+	})
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	if err := p.printReady(listener.Addr().String(), data); err != nil {
+	if err := p.printReady(listener.Addr().String(), c.data); err != nil {
 		return errors.Join(err, listener.Close(), r.Close())
 	}
 	return serveRegistry(ctx, r, listener)
-}
-
-// openRegistry opens the registry of a data folder. A nil logger is silence.
-func openRegistry(data string, insecure bool, logger *slog.Logger) (*registry.Registry, error) {
-	return registry.Open(registry.Config{Data: data, Insecure: insecure, Logger: logger, Version: version})
 }
 
 // serveRegistry serves r until ctx ends, and closes it and the listener.
@@ -92,33 +120,4 @@ func (p *program) printReady(address, data string) error {
 	}
 	p.printf("ingot serves http://%s, its data in %s\n", address, data)
 	return nil
-}
-
-// dataFolder returns the absolute path of the registry's folder.
-func (p *program) dataFolder(data string) (string, error) {
-	if data == "" {
-		below, err := p.folder("XDG_DATA_HOME", filepath.Join(".local", "share"))
-		if err != nil {
-			return "", usagef("serve: no folder for the data: %v; name one with --data", err)
-		}
-		data = filepath.Join(below, "registry")
-	}
-	abs, err := filepath.Abs(data)
-	if err != nil {
-		return "", fmt.Errorf("serve: --data %s: %w", data, err)
-	}
-	return abs, nil
-}
-
-// checkListen refuses an address that others can reach unless they may.
-func checkListen(address string, insecure bool) error {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return usagef("--listen %.80q: want HOST:PORT, such as %s", address, defaultListen)
-	}
-	ip := net.ParseIP(host)
-	if insecure || host == "localhost" || ip != nil && ip.IsLoopback() {
-		return nil
-	}
-	return usagef("--listen %s can be reached by others, and there is no access control yet: use %s, or allow it with --insecure", address, defaultListen)
 }

@@ -1,0 +1,285 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/ingot-ml/ingot/registry"
+)
+
+// values returns what every key of c is set to.
+func values(c *config) map[string]string {
+	all := map[string]string{}
+	for _, k := range c.keys {
+		all[k.name] = k.get()
+	}
+	return all
+}
+
+// loadArgs loads a configuration as serve does.
+func loadArgs(t *testing.T, file string, environ []string, args ...string) (*config, error) {
+	t.Helper()
+	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
+	newConfig().bind(flags)
+	if err := flags.Parse(args); err != nil {
+		t.Fatal(err)
+	}
+	if file != "" {
+		path := filepath.Join(t.TempDir(), "ingot.yaml")
+		if err := os.WriteFile(path, []byte(file), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		file = path
+	}
+	c := newConfig()
+	return c, c.load(file, environ, flags)
+}
+
+func TestConfigDefaults(t *testing.T) {
+	c, err := loadArgs(t, "", nil)
+	if err != nil || c.memory != registry.DefaultMemory || c.pushTTL != registry.DefaultPushTTL || c.reserve != 0 {
+		t.Errorf("loaded %v, %v", values(c), err)
+	}
+	for _, k := range c.keys {
+		if k.source != "default" {
+			t.Errorf("%s is from %s", k.name, k.source)
+		}
+	}
+}
+
+// TestConfigPrecedence gives every key another value from every set of sources.
+func TestConfigPrecedence(t *testing.T) {
+	given := map[string][3]string{ // in the file, the environment, a flag
+		"data":       {"/file", "/environment", "/flag"},
+		"listen":     {"127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"},
+		"insecure":   {"true", "true", "true"},
+		"memory":     {"17MiB", "18MiB", "19MiB"},
+		"push-ttl":   {"1h", "2h", "3h"},
+		"reserve":    {"1GiB", "2GiB", "none"},
+		"log-level":  {"debug", "warn", "error"},
+		"log-format": {"json", "json", "json"},
+	}
+	for _, k := range newConfig().keys {
+		in, ok := given[k.name]
+		if !ok {
+			t.Fatalf("the test does not know %s", k.name)
+		}
+		for sources := range 8 {
+			var file string
+			var environ, args []string
+			want, source := k.get(), "default"
+			if sources&1 != 0 {
+				file, want, source = "# a comment\n"+k.name+": "+in[0]+"\n", in[0], "ingot.yaml:2"
+			}
+			if sources&2 != 0 {
+				environ, want, source = []string{k.variable() + "=" + in[1]}, in[1], "environment "+k.variable()
+			}
+			if sources&4 != 0 {
+				args, want, source = []string{"--" + k.name + "=" + in[2]}, in[2], "flag --"+k.name
+			}
+			c, err := loadArgs(t, file, environ, args...)
+			got := c.key(k.name, (*key).called)
+			if err != nil || got.get() != want || !strings.HasSuffix(got.source, source) {
+				t.Errorf("%s of file %q, environment %v and flags %v: %s (%s), %v; want %s (%s)", k.name, file, environ, args, got.get(), got.source, err, want, source)
+			}
+		}
+	}
+}
+
+func TestConfigFile(t *testing.T) {
+	for _, tc := range []struct{ name, text, says string }{
+		{"empty", "", ""},
+		{"comments only", "# nothing\n", ""},
+		{"an empty document", "---\n", ""},
+		{"bytes as a number", "memory: 67108864\n", ""},
+		{"JSON", `{"listen": "127.0.0.1:0", "insecure": true}`, ""},
+		{"a byte order mark", "\ufefflisten: localhost:0\n", ""},
+		{"windows", "listen: localhost:0\r\ninsecure: false\r\n", ""},
+		{"unknown key", "data: /d\nlsten: localhost:0\n", `f:2:1: unknown key "lsten": did you mean listen?`},
+		{"unlike any key", "x: 1\n", `f:1:1: unknown key "x": known are data, listen,`},
+		{"another case", "Listen: localhost:0\n", "did you mean listen?"},
+		{"as a variable", "push_ttl: 7d\n", "did you mean push-ttl?"},
+		{"twice", "listen: localhost:0\n\nlisten: localhost:0\n", `f:3:1: "listen" is given twice, first in line 1`},
+		{"twice as a number and as a text", "1: a\n", `f:1:1: unknown key "1"`},
+		{"a number", "listen: 7070\n", "f:1:9: listen is a number: want HOST:PORT"},
+		{"a fraction", "memory: 1.5\n", "f:1:9: memory is a number: want a size"},
+		{"a list", "listen: [a, b]\n", "f:1:9: listen is a list: want HOST:PORT"},
+		{"a mapping", "listen:\n  port: 1\n", "f:2:3: listen is a mapping: want HOST:PORT"},
+		{"nothing", "data:\nlisten: localhost:0\n", "f:1:6: data is empty: want the path of a folder"},
+		{"a date", "data: 2026-01-01\n", "data is a date"},
+		{"a text for a bool", "insecure: \"true\"\n", "f:1:11: insecure is a text: want true or false"},
+		{"yes", "insecure: yes\n", "f:1:11: insecure is a text: want true or false"},
+		{"a bool for a text", "data: true\n", "f:1:7: data is true or false: want the path of a folder"},
+		{"an unknown tag", "data: !file x\n", `data is of the type "!file"`},
+		{"an alias", "data: &d /d\nlisten: *d\n", "f:2:9: listen is an alias: want HOST:PORT"},
+		{"a merge", "<<: {data: /d}\n", `unknown key "<<"`},
+		{"no text", "data: \"\"\n", "want the path of a folder"},
+		{"a NUL", "data: \"a\\0b\"\n", "want the path of a folder"},
+		{"no port", "listen: localhost\n", `f:1:9: listen "localhost": want HOST:PORT`},
+		{"a port that is none", "listen: localhost:70707\n", "want HOST:PORT"},
+		{"a size without sense", "memory: lots\n", `f:1:9: memory "lots": want a size`},
+		{"too little", "memory: 1MiB\n", "at least 16MiB"},
+		{"less than nothing", "memory: -64MiB\n", "want a size"},
+		{"beyond any size", "memory: 99999999999999999999999EiB\n", "want a size"},
+		{"no unit of time", "push-ttl: \"7\"\n", "want a duration"},
+		{"a time as a number", "push-ttl: 7\n", "push-ttl is a number: want a duration"},
+		{"too short", "push-ttl: 1s\n", "at least 1m"},
+		{"too long", "push-ttl: 999999d\n", "want a duration"},
+		{"a loud log", "log-level: loud\n", `log-level "loud": want debug, info, warn or error`},
+		{"a list at the top", "- listen\n", "f:1:1: this is a list: want lines such as listen: 127.0.0.1:7070"},
+		{"a text at the top", "listen\n", "f:1:1: this is a text"},
+		{"a key that is a list", "[a]: b\n", "f:1:1: this is a list, want a key: known are data,"},
+		{"two documents", "data: /d\n---\ndata: /e\n", "f:2:1: a second document begins"},
+		{"two documents, the second broken", "data: /d\n---\na: [\n", "f:4:1: not YAML"},
+		{"not closed", "data: [\n", "f:2:1: not YAML: did not find expected node content"},
+		{"a tab", "\tdata: a\n", "f:1:1: not YAML"},
+		{"two colons", "listen: a: b\n", "f:1:10: not YAML: mapping values are not allowed"},
+		{"no characters", "data: \xff\n", "f:1:1: not YAML"},
+		{"deep", strings.Repeat("[", 20_000), "not YAML: exceeded max depth"},
+	} {
+		err := newConfig().loadYAML("f", []byte(tc.text))
+		if tc.says == "" && err == nil {
+			continue
+		}
+		if tc.says == "" || err == nil || !strings.Contains(err.Error(), tc.says) || !errors.Is(err, errUsage) {
+			t.Errorf("%s: %v; want %q", tc.name, err, tc.says)
+		}
+	}
+}
+
+func TestConfigFileThatCannotBeRead(t *testing.T) {
+	dir := t.TempDir()
+	big := filepath.Join(dir, "big.yaml")
+	if err := os.WriteFile(big, []byte(strings.Repeat("#", maxConfig+1)), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	fits := filepath.Join(dir, "fits.yaml")
+	if err := os.WriteFile(fits, []byte(strings.Repeat("#", maxConfig)), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for path, says := range map[string]string{
+		fits:                         "",
+		big:                          "more than 1 MiB",
+		dir:                          "is a directory",
+		filepath.Join(dir, "no.yml"): "name a file with --config or INGOT_CONFIG",
+	} {
+		err := newConfig().loadFile(path)
+		if (err == nil) != (says == "") || err != nil && (!strings.Contains(err.Error(), says) || !errors.Is(err, errUsage)) {
+			t.Errorf("%s: %v; want %q", path, err, says)
+		}
+	}
+}
+
+func TestConfigEnvironment(t *testing.T) {
+	for _, tc := range []struct{ entry, says string }{
+		{"INGOT_SERVE_LISTEN=", ""},
+		{"INGOT_SERVE_INSECURE=1", ""},
+		{"INGOT_REGISTRY=http://elsewhere", ""},
+		{"INGOT_SERVE_LISTN=localhost:0", `unknown variable "INGOT_SERVE_LISTN" in the environment: did you mean INGOT_SERVE_LISTEN?`},
+		{"INGOT_SERVE_LISTN=", "did you mean INGOT_SERVE_LISTEN?"},
+		{"INGOT_SERVE_PUSHTTL=7d", "did you mean INGOT_SERVE_PUSH_TTL?"},
+		{"INGOT_SERVE_=x", "known are INGOT_SERVE_DATA, "},
+		{"INGOT_SERVE_MEMORY=lots", `INGOT_SERVE_MEMORY="lots": want a size of at least 16MiB`},
+	} {
+		_, err := loadArgs(t, "", []string{tc.entry})
+		if (err == nil) != (tc.says == "") || err != nil && !strings.Contains(err.Error(), tc.says) {
+			t.Errorf("%s: %v; want %q", tc.entry, err, tc.says)
+		}
+	}
+}
+
+// TestConfigJudgesWhatIsOverruled: a mistake is told even where another source
+// decides.
+func TestConfigJudgesWhatIsOverruled(t *testing.T) {
+	c, err := loadArgs(t, "log-format: jsn\n", []string{"INGOT_SERVE_MEMORY=x"}, "--log-format=json", "--memory=64MiB")
+	if err == nil || !strings.Contains(err.Error(), "ingot.yaml:1:13: log-format") {
+		t.Errorf("loaded with %v", err)
+	}
+	if c.logFormat != "json" || c.memory != 64<<20 {
+		t.Errorf("what is right does not hold: %v", values(c))
+	}
+}
+
+func TestSpans(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		"7d": 7 * day, "1d12h": 36 * time.Hour, "90m": 90 * time.Minute, "1h0m5s": time.Hour + 5*time.Second, "0d": 0,
+		"106750d": 106750 * day, "1.5h": 90 * time.Minute, "36h": 36 * time.Hour,
+	} {
+		got, ok := parseSpan(text)
+		again, okAgain := parseSpan(spellSpan(got))
+		if !ok || got != want || !okAgain || again != got {
+			t.Errorf("%s is read as %v, %t, and spelt %s", text, got, ok, spellSpan(got))
+		}
+	}
+	for _, text := range []string{"", "d", "7", "-1d", "1d-1h", "1d24h", "1.5d", "1d1d", "106751d24h", "106752d", "18446744073709551616d", "1w"} {
+		if got, ok := parseSpan(text); ok {
+			t.Errorf("%q is read as %v", text, got)
+		}
+	}
+}
+
+func TestNearest(t *testing.T) {
+	words := []string{"data", "listen", "log-level", "log-format"}
+	for name, want := range map[string]string{
+		"lsten": "listen", "log-levl": "log-level", "LOG-FORMAT": "log-format", "dta": "data", "xyz": "", "": "", "listener": "listen",
+	} {
+		if got := nearest(name, words); got != want {
+			t.Errorf("%q is near %q, want %q", name, got, want)
+		}
+	}
+}
+
+// FuzzConfig: a file never panics, a mistake has its place, and what is taken is
+// printed so that it means the same.
+func FuzzConfig(f *testing.F) {
+	f.Add([]byte("data: /srv/ingot\nlisten: 127.0.0.1:7070 # here\ninsecure: true\nmemory: 1GiB\npush-ttl: 1d12h\nreserve: none\nlog-level: warn\nlog-format: json\n"))
+	f.Add([]byte("{data: \"#x\\u00e4\\n\", memory: 67108865}\n"))
+	f.Add([]byte("a: &b [*b]\n---\n<<: *b\n"))
+	f.Add([]byte("\xff\xfel\x00i\x00"))
+	f.Add([]byte("? - a\n: |-\n  b\n"))
+	place := regexp.MustCompile(`^f:[1-9][0-9]*:[1-9][0-9]*: `)
+	f.Fuzz(func(t *testing.T, text []byte) {
+		c := newConfig()
+		c.data = "/data" // as settle does
+		if err := c.loadYAML("f", text); err != nil {
+			if !place.MatchString(err.Error()) || !errors.Is(err, errUsage) {
+				t.Fatalf("no place in %q", err)
+			}
+			return
+		}
+		printed, err := c.yaml()
+		if err != nil {
+			t.Fatal(err)
+		}
+		again := newConfig()
+		if err := again.loadYAML("f", printed); err != nil {
+			t.Fatalf("printed what is refused: %v\n%s", err, printed)
+		}
+		if got, want := fmt.Sprint(values(again)), fmt.Sprint(values(c)); got != want {
+			t.Fatalf("printed %s, which means %s, for %s", printed, got, want)
+		}
+	})
+}
+
+func TestEveryKeyIsRead(t *testing.T) {
+	names := []string{}
+	for _, k := range newConfig().keys {
+		names = append(names, k.name)
+		if k.usage == "" || k.want == "" || k.kind == "" {
+			t.Errorf("%s is not described", k.name)
+		}
+	}
+	slices.Sort(names)
+	if len(slices.Compact(names)) != len(newConfig().keys) {
+		t.Errorf("two keys have one name: %v", names)
+	}
+}
