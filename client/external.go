@@ -3,6 +3,7 @@ package client
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path"
 	"slices"
@@ -81,42 +82,43 @@ func (e *external) along(path string, f *format.File) (*format.File, error) {
 	return got, nil
 }
 
-// beside asks the models of the push what they keep in other files. Those that
-// are malformed are left to cut.
-func (p *pass) beside() error {
-	for _, f := range p.files {
+// askModels asks the models among files what they keep in others. Those that are
+// malformed say nothing here. Errors are ErrInput.
+func askModels(files []*source.File) (e external, err error) {
+	for _, f := range files {
 		if !isONNX(f.Path) {
 			continue
 		}
 		reader, err := f.Open()
 		if err != nil {
-			return err
+			return e, err
 		}
 		got, err := format.Open(f.Place(), reader, f.Size)
 		if err == nil {
-			p.external.add(f.Path, got)
+			e.add(f.Path, got)
 		}
 		if errors.Is(err, format.ErrMalformed) {
 			err = nil
 		}
 		if err := errors.Join(err, reader.Release()); err != nil {
-			return asInput(err)
+			return e, asInput(err)
 		}
 	}
-	return nil
+	return e, nil
 }
 
-// structure finds out where the tensors of f lie.
-func (p *pass) structure(f *pushed, reader *source.Reader) (*format.File, error) {
-	got, err := format.Open(f.Place(), reader, f.Size)
-	if errors.Is(err, format.ErrMalformed) && p.options.AllowMalformed {
-		got, err = format.Open("", reader, f.Size)
+// structure finds out where the tensors of f, whose bytes are r, lie. With lenient
+// a file that is not what its name or a model claims is opaque.
+func (e *external) structure(f *source.File, r io.ReaderAt, lenient bool) (*format.File, error) {
+	got, err := format.Open(f.Place(), r, f.Size)
+	if errors.Is(err, format.ErrMalformed) && lenient {
+		got, err = format.Open("", r, f.Size)
 	}
 	if err != nil {
 		return nil, err
 	}
-	along, err := p.external.along(f.Path, got)
-	if err != nil && p.options.AllowMalformed {
+	along, err := e.along(f.Path, got)
+	if err != nil && lenient {
 		return got, nil
 	}
 	if err != nil {

@@ -150,6 +150,17 @@ func TestPushExternalData(t *testing.T) {
 	}
 }
 
+func TestLookSeesExternalData(t *testing.T) {
+	data, b := twoTensors()
+	files, err := client.Look(folderOf(t, map[string]string{"m.onnx": onnxModel(kept{"b", "w.data", b, lengthB}), "w.data": data}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) != 2 || files[0].Format != format.ONNX || files[1].Format != format.ONNXData || len(files[1].Tensors) != 1 {
+		t.Errorf("got %+v", files)
+	}
+}
+
 // TestExternalDataIsShared pushes the same tensors in two containers.
 func TestExternalDataIsShared(t *testing.T) {
 	f := newFake(t)

@@ -23,11 +23,15 @@ func Look(path string) ([]*LocalFile, error) {
 	if err != nil {
 		return nil, err
 	}
+	models, err := askModels(found)
+	if err != nil {
+		return nil, err
+	}
 	files := make([]*LocalFile, len(found))
 	for i, s := range found {
 		f := &LocalFile{Path: s.Place(), source: s}
 		err := f.Read(func(r io.ReaderAt) (err error) {
-			f.File, err = format.Open(f.Path, r, s.Size)
+			f.File, err = models.structure(s, r, false)
 			return err
 		})
 		if err != nil {

@@ -73,7 +73,8 @@ func newPass(p *push, id string) *pass {
 // all gets every chunk of the files into the registry.
 func (p *pass) all(ctx context.Context) error {
 	return p.run(ctx, true, func(ctx context.Context, out chan<- *piece) error {
-		if err := p.beside(); err != nil {
+		var err error
+		if p.external, err = askModels(p.push.files); err != nil {
 			return err
 		}
 		for _, f := range p.files {

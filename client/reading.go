@@ -20,7 +20,7 @@ func (p *pass) cut(ctx context.Context, f *pushed, out chan<- *piece) (err error
 			err = rerr
 		}
 	}()
-	if f.format, err = p.structure(f, reader); err != nil {
+	if f.format, err = p.external.structure(f.File, reader, p.options.AllowMalformed); err != nil {
 		return asInput(err)
 	}
 	for c, err := range f.format.Cuts(reader) {

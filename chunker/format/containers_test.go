@@ -21,6 +21,7 @@ func TestContainersShareChunks(t *testing.T) {
 		format.Torch: {torchFile(t, weights())},
 		format.NPZ:   {npzFile(t, weights())},
 		format.NumPy: arrays,
+		format.ONNX:  {onnxOf(weights())},
 	} {
 		got := map[chunker.Digest]bool{}
 		for _, b := range files {
