@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -108,10 +109,11 @@ func (d *Dir) removeTemps(all bool, deadline time.Time) error {
 
 // Open opens a file for reading, or returns ErrNotFound. The caller closes it.
 func (d *Dir) Open(name string) (*os.File, error) {
-	if err := checkName(name); err != nil {
+	path, err := d.place(name)
+	if err != nil {
 		return nil, fmt.Errorf("open: %w", err)
 	}
-	f, err := os.Open(d.join(name))
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("open file %s: %w", name, translate(err))
 	}
@@ -124,10 +126,11 @@ func (d *Dir) Open(name string) (*os.File, error) {
 
 // Stat describes a file, or returns ErrNotFound.
 func (d *Dir) Stat(name string) (Info, error) {
-	if err := checkName(name); err != nil {
+	path, err := d.place(name)
+	if err != nil {
 		return Info{}, fmt.Errorf("stat: %w", err)
 	}
-	info, err := os.Lstat(d.join(name))
+	info, err := os.Lstat(path)
 	if err != nil {
 		return Info{}, fmt.Errorf("stat file %s: %w", name, translate(err))
 	}
@@ -151,13 +154,38 @@ func (d *Dir) Remove(name string) error {
 
 // Touch sets a file's ModTime, by which a cache knows what was used last.
 func (d *Dir) Touch(name string, at time.Time) error {
-	if err := checkName(name); err != nil {
+	path, err := d.place(name)
+	if err != nil {
 		return fmt.Errorf("touch: %w", err)
 	}
-	if err := os.Chtimes(d.join(name), at, at); err != nil {
+	if err := os.Chtimes(path, at, at); err != nil {
 		return fmt.Errorf("touch file %s: %w", name, translate(err))
 	}
 	return nil
+}
+
+// place returns the path of a name. The folders above it must be folders, if they
+// are there: through a link, files would be written and removed elsewhere.
+func (d *Dir) place(name string) (string, error) {
+	if err := checkName(name); err != nil {
+		return "", err
+	}
+	for end := range len(name) {
+		if name[end] != '/' {
+			continue
+		}
+		info, err := os.Lstat(d.join(name[:end]))
+		if err == nil && !info.IsDir() {
+			err = &fs.PathError{Op: "open folder", Path: d.join(name[:end]), Err: syscall.ENOTDIR}
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		if err != nil {
+			return "", fmt.Errorf("file %s: %w", name, translate(err))
+		}
+	}
+	return d.join(name), nil
 }
 
 // join returns the path of a name that has been checked.

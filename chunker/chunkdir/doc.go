@@ -10,12 +10,15 @@
 //   - When Put of a durable Dir returns nil or ErrExists, the file is on the disk:
 //     its bytes are synced before it has its name, then the folder, and the
 //     folders above that are new.
+//   - Nothing outside the directory is read or written, whatever links lie in it.
+//     The directory itself may be reached through links.
 //   - After a failed fsync of a folder nobody knows which names are on the disk.
 //     Every later Put fails; reading goes on.
 //
 // The system calls of a Put of c/3f0/x into a durable Dir, those in brackets only
 // the first time that it meets a folder:
 //
+//	lstat("c"), lstat("c/3f0")                      are they folders, not links
 //	lstat("c/3f0/x")                                is it taken
 //	openat(".tmp/RANDOM", O_RDWR|O_CREAT|O_EXCL)    nobody looks there
 //	write(part)..., fsync, close                    the bytes are on the disk

@@ -13,10 +13,11 @@ import (
 // durable, if the Dir is. It fails with ErrExists when the name is taken, and
 // with ErrNoSpace on a full disk. The parts are only read, and not kept.
 func (d *Dir) Put(ctx context.Context, name string, parts ...[]byte) error {
-	if err := checkName(name); err != nil {
+	path, err := d.place(name)
+	if err != nil {
 		return fmt.Errorf("put: %w", err)
 	}
-	if err := d.put(ctx, d.join(name), parts); err != nil {
+	if err := d.put(ctx, path, parts); err != nil {
 		return fmt.Errorf("put file %s: %w", name, err)
 	}
 	return nil
