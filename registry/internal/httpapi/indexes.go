@@ -49,10 +49,11 @@ func parseRange(s string) (first, last uint32, err error) {
 	return first, last, err
 }
 
+// parseIndex reads an index. It has one spelling: caches know answers by it.
 func parseIndex(s string) (uint32, error) {
 	i, err := strconv.ParseUint(s, 10, 32)
-	if err != nil {
-		return 0, openapi.Errorf(openapi.CodeBadRequest, "index %.40q: want a number below 2^32", s)
+	if err != nil || len(s) > 1 && s[0] == '0' {
+		return 0, openapi.Errorf(openapi.CodeBadRequest, "index %.40q: want a number below 2^32, without zeros in front", s)
 	}
 	return uint32(i), nil
 }
