@@ -24,7 +24,11 @@ func (m *Manifest) check() error {
 	if err := m.checkChunks(); err != nil {
 		return err
 	}
-	return checkCollisions(m.Files)
+	paths := make([]string, len(m.Files))
+	for i := range m.Files {
+		paths[i] = m.Files[i].Path
+	}
+	return checkCollisions(paths)
 }
 
 // checkTotals judges what the whole document has of each thing, which bounds

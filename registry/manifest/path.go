@@ -89,13 +89,21 @@ func isDevice(s string) bool {
 	return ok && utf8.RuneCountInString(digit) == 1 && strings.Contains("0123456789¹²³", digit)
 }
 
-// checkCollisions refuses two paths that some file system would take for one,
-// and a file that another path needs as a folder.
-func checkCollisions(files []File) error {
+// CheckCollisions returns nil when the paths can be made below one folder on any
+// file system: none takes two of them for one, and none is a file that another
+// needs as a folder. The error matches ErrInvalid.
+func CheckCollisions(paths []string) error {
+	if err := checkCollisions(paths); err != nil {
+		return fmt.Errorf("%w: %w", err, ErrInvalid)
+	}
+	return nil
+}
+
+func checkCollisions(paths []string) error {
 	type key struct{ folded, path string }
-	keys := make([]key, len(files))
-	for i := range files {
-		keys[i] = key{foldPath(files[i].Path), files[i].Path}
+	keys := make([]key, len(paths))
+	for i, p := range paths {
+		keys[i] = key{foldPath(p), p}
 	}
 	slices.SortFunc(keys, func(a, b key) int { return strings.Compare(a.folded, b.folded) })
 	for i := 1; i < len(keys); i++ {

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"sync/atomic"
+	"syscall"
 )
 
 // File is a file to push.
@@ -26,7 +27,8 @@ type Reader struct {
 
 // Open opens f for the caller, the first holder. Errors are ErrInput.
 func (f *File) Open() (*Reader, error) {
-	file, err := os.Open(f.place)
+	// A pipe that is put in the file's place meanwhile would block for ever.
+	file, err := os.OpenFile(f.place, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, inputf("%w", err)
 	}

@@ -51,7 +51,19 @@ func Scan(path string, follow bool) ([]*File, error) {
 		return nil, inputf("%s: no files in it", path)
 	}
 	slices.SortFunc(s.files, func(a, b *File) int { return strings.Compare(a.Path, b.Path) })
+	if err := manifest.CheckCollisions(s.paths()); err != nil {
+		return nil, inputf("%s: %w", path, err)
+	}
 	return s.files, nil
+}
+
+// paths returns what the files are called.
+func (s *scan) paths() []string {
+	paths := make([]string, len(s.files))
+	for i, f := range s.files {
+		paths[i] = f.Path
+	}
+	return paths
 }
 
 func inputf(format string, args ...any) error {
