@@ -90,8 +90,8 @@ func isDevice(s string) bool {
 }
 
 // CheckCollisions returns nil when the paths can be made below one folder on any
-// file system: none takes two of them for one, and none is a file that another
-// needs as a folder. The error matches ErrInvalid.
+// file system: none takes two of them or two of their folders for one, and none is
+// a file that another needs as a folder. The error matches ErrInvalid.
 func CheckCollisions(paths []string) error {
 	if err := checkCollisions(paths); err != nil {
 		return fmt.Errorf("%w: %w", err, ErrInvalid)
@@ -99,13 +99,15 @@ func CheckCollisions(paths []string) error {
 	return nil
 }
 
+// foldedPath is a path and what it is without case.
+type foldedPath struct{ folded, path string }
+
 func checkCollisions(paths []string) error {
-	type key struct{ folded, path string }
-	keys := make([]key, len(paths))
+	keys := make([]foldedPath, len(paths))
 	for i, p := range paths {
-		keys[i] = key{foldPath(p), p}
+		keys[i] = foldedPath{foldPath(p), p}
 	}
-	slices.SortFunc(keys, func(a, b key) int { return strings.Compare(a.folded, b.folded) })
+	slices.SortFunc(keys, func(a, b foldedPath) int { return strings.Compare(a.folded, b.folded) })
 	for i := 1; i < len(keys); i++ {
 		a, b := keys[i-1], keys[i]
 		rest, ok := strings.CutPrefix(b.folded, a.folded)
@@ -114,9 +116,29 @@ func checkCollisions(paths []string) error {
 			return fmt.Errorf("paths %.120q and %.120q: differ only in case", a.path, b.path)
 		case ok && rest[0] == 0:
 			return fmt.Errorf("paths %.120q and %.120q: the first is a file, so it cannot be a folder", a.path, b.path)
+		case respelled(a, b):
+			return fmt.Errorf("paths %.120q and %.120q: their folders differ only in case", a.path, b.path)
 		}
 	}
 	return nil
+}
+
+// respelled reports whether a folder of a is one of b in another case. Where case
+// does not count the two become one folder, and half of its files lose their path.
+func respelled(a, b foldedPath) bool {
+	for {
+		aFolded, aRest, aOK := strings.Cut(a.folded, "\x00")
+		bFolded, bRest, bOK := strings.Cut(b.folded, "\x00")
+		if !aOK || !bOK || aFolded != bFolded {
+			return false
+		}
+		aName, aBelow, _ := strings.Cut(a.path, "/")
+		bName, bBelow, _ := strings.Cut(b.path, "/")
+		if aName != bName {
+			return true
+		}
+		a, b = foldedPath{aRest, aBelow}, foldedPath{bRest, bBelow}
+	}
 }
 
 // foldPath returns p with case removed and with "/" as the lowest byte, so

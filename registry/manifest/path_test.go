@@ -85,7 +85,10 @@ func TestCollidingPaths(t *testing.T) {
 	}{
 		{[]string{"a", "b/c", "b/d", "bc"}, ""},
 		{[]string{"a-b/x", "a/x", "a.b", "a b"}, ""},
-		{[]string{"A/x", "a/y"}, ""},
+		{[]string{"a/b/x", "a/b/y", "b/A/x", "a/B.x"}, ""},
+		{[]string{"A/x", "a/y"}, "folders differ only in case"},
+		{[]string{"a/B/x", "a/b/c/y"}, "folders differ only in case"},
+		{[]string{"stra\u00dfe/x", "STRASSE/y", "z"}, "folders differ only in case"},
 		{[]string{"a", "A"}, "case"},
 		{[]string{"dir/Model.bin", "dir/model.BIN"}, "case"},
 		{[]string{"stra\u00dfe", "STRASSE"}, "case"},
