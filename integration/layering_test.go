@@ -50,7 +50,7 @@ var allowed = map[string][]string{
 		"registry/internal/bolt", "registry/internal/httpapi", "registry/internal/versions"},
 
 	// Floor 5: the program.
-	"cmd/ingot": {"chunker", "chunker/format", "chunker/synth", "client", "openapi",
+	"cmd/ingot": {"chunker", "chunker/codec", "chunker/format", "chunker/synth", "client", "openapi",
 		"registry", "registry/name", "registry/manifest"},
 
 	// Floor 6: whole-system tests and their programs.

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"unicode"
 
+	"github.com/ingot-ml/ingot/chunker/codec"
+	"github.com/ingot-ml/ingot/chunker/format"
 	"github.com/ingot-ml/ingot/client"
 	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry"
@@ -56,6 +58,18 @@ func (u usage) Error() string { return string(u) }
 
 func (u usage) Is(target error) bool { return target == errUsage }
 
+// errInput marks a file that is not what a command can read.
+var errInput = errors.New("input")
+
+// input is an errInput that says only what is wrong.
+type input string
+
+func inputf(format string, args ...any) error { return input(fmt.Sprintf(format, args...)) }
+
+func (i input) Error() string { return string(i) }
+
+func (i input) Is(target error) bool { return target == errInput }
+
 // failure is the JSON document of an error.
 type failure struct {
 	Code    string `json:"code"`
@@ -97,12 +111,14 @@ func judge(err error) (code string, exit int) {
 		return string(sent.Code), judgeCode(sent.Code)
 	case errors.Is(err, client.ErrUnreachable):
 		return "unreachable", exitUnreachable
-	case errors.Is(err, client.ErrCorrupt):
+	case errors.Is(err, client.ErrCorrupt), errors.Is(err, codec.ErrCorrupt):
 		return "corrupt", exitCorrupt
 	case errors.Is(err, client.ErrBusyFolder):
 		return "busy_folder", exitConflict
-	case errors.Is(err, client.ErrInput):
+	case errors.Is(err, client.ErrInput), errors.Is(err, errInput):
 		return "input", exitInput
+	case errors.Is(err, client.ErrObstacle), errors.Is(err, syscall.ENOTDIR):
+		return "obstacle", exitInput
 	}
 	return "failed", exitFailed
 }
@@ -144,6 +160,8 @@ func explain(err error) string {
 		next = `; start one with "ingot serve", or name another with --registry`
 	case errors.Is(err, client.ErrLeaves):
 		next = "; --follow-links stores what it points at"
+	case errors.Is(err, format.ErrMalformed):
+		next = `; fetch the file again, or push it with --allow-malformed, as plain bytes`
 	}
 	// A connection that cannot be made is told without the request it was for.
 	var failed *url.Error

@@ -50,6 +50,7 @@ type table struct {
 	rows   [][]string
 }
 
+// add adds a row. Cells beyond the titles are not shown.
 func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
 
 // print writes the titles and the rows; nothing when there are no rows.
@@ -73,7 +74,7 @@ func (t *table) print(w io.Writer) {
 
 func (t *table) line(row []string, widths []int) string {
 	var b strings.Builder
-	for i, cell := range row {
+	for i, cell := range row[:len(widths)] {
 		space := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
 		if strings.HasPrefix(t.titles[i], ">") {
 			cell, space = space+cell, ""
@@ -89,6 +90,14 @@ func size[N int64 | uint64](n N) string {
 		return fmt.Sprintf("%d B", max(n, 0))
 	}
 	return humanize.IBytesN(uint64(n), 3)
+}
+
+// exactly spells bytes for people and to the byte.
+func exactly(n int) string {
+	if n < 1<<10 {
+		return size(int64(n))
+	}
+	return fmt.Sprintf("%d bytes, %s", n, size(int64(n)))
 }
 
 // percent says how much of whole part is.

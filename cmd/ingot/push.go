@@ -34,6 +34,7 @@ type pushFlags struct {
 	base        string
 	expect      string
 	followLinks bool
+	malformed   bool
 	noResume    bool
 }
 
@@ -63,6 +64,7 @@ goes on where it stopped when it is run again.
 	flags.StringVar(&f.base, "base", "", "`REF` of the version that this one was made from")
 	flags.StringVar(&f.expect, "expect", "", "fail unless the tag is at this `DIGEST` now, or \"none\" for a tag that must not exist")
 	flags.BoolVar(&f.followLinks, "follow-links", false, "store what symbolic links to outside of PATH point at")
+	flags.BoolVar(&f.malformed, "allow-malformed", false, "store a file that is not what its name says as plain bytes")
 	flags.BoolVar(&f.noResume, "no-resume", false, "start anew, and do not remember an interrupted push")
 	return cmd
 }
@@ -78,7 +80,10 @@ func (p *program) push(ctx context.Context, path string, ref name.Ref, f pushFla
 	if err := checkExpect(f.expect); err != nil {
 		return err
 	}
-	o := client.PushOptions{Annotations: annotations, FollowLinks: f.followLinks, Expect: f.expect, Journal: p.journal(f.noResume)}
+	o := client.PushOptions{
+		Annotations: annotations, FollowLinks: f.followLinks, AllowMalformed: f.malformed,
+		Expect: f.expect, Journal: p.journal(f.noResume),
+	}
 	r, err := p.connectLong(ctx)
 	if err != nil {
 		return err

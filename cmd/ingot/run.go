@@ -94,7 +94,7 @@ func (p *program) addCommands(root *cobra.Command) {
 		commands []*cobra.Command
 	}{
 		{"Move models:", []*cobra.Command{p.pushCommand(), p.pullCommand(), p.verifyCommand()}},
-		{"Look:", []*cobra.Command{p.lsCommand(), p.showCommand(), p.diffCommand(), p.statsCommand()}},
+		{"Look:", []*cobra.Command{p.lsCommand(), p.showCommand(), p.diffCommand(), p.statsCommand(), p.inspectCommand(), p.chunkCommand()}},
 		{"Name and remove:", []*cobra.Command{p.tagCommand(), p.rmCommand()}},
 		{"Run:", []*cobra.Command{p.serveCommand(), p.demoCommand(), p.versionCommand()}},
 	} {
@@ -117,7 +117,7 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 	if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
 		return usagef("unknown command %q; did you mean %s?", args[0], strings.Join(like, " or "))
 	}
-	return usagef("unknown command %q; see ingot --help", args[0])
+	return usagef("unknown command %q; see %s --help", args[0], cmd.CommandPath())
 }
 
 // want accepts from least to most arguments.

@@ -32,7 +32,7 @@ func TestScript(t *testing.T) {
 		Dir:   filepath.Join("testdata", "script"),
 		Setup: setup,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"append":  appendBytes,
+			"damage":  damage,
 			"digest":  digest,
 			"empty":   empty,
 			"fails":   fails,
@@ -162,15 +162,16 @@ func writeBytes(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), unescape(ts, args[1]), 0o666))
 }
 
-// append FILE TEXT writes TEXT behind what FILE holds.
-func appendBytes(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 2 {
-		ts.Fatalf("usage: append FILE TEXT")
+// damage FILE changes the last byte.
+func damage(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: damage FILE")
 	}
 	file := ts.MkAbs(args[0])
 	b, err := os.ReadFile(file)
 	ts.Check(err)
-	ts.Check(os.WriteFile(file, append(b, unescape(ts, args[1])...), 0o666))
+	b[len(b)-1] ^= 1
+	ts.Check(os.WriteFile(file, b, 0o666))
 }
 
 // tensors FILE HEADER DATA writes a safetensors file, with the escapes of write.
