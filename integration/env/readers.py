@@ -30,7 +30,7 @@ STORAGES = {
     "LongStorage": np.int64,
 }
 # What rounding to so few bits may cost, of the length of the whole tensor.
-ROUNDING = {GGMLQuantizationType.Q8_0: 0.01, GGMLQuantizationType.Q4_0: 0.15}
+ROUNDING = {GGMLQuantizationType.Q8_0: 0.02, GGMLQuantizationType.Q4_0: 0.2}
 
 
 class Rounded(np.ndarray):
