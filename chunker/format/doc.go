@@ -3,7 +3,9 @@
 //
 // Laws:
 //   - What a file is follows from its bytes alone. Its name only decides whether
-//     a malformed file is an error or a file of unknown structure.
+//     a malformed file is an error or a file of unknown structure. The one
+//     exception is what an ONNX model keeps in files beside it, which have no
+//     structure of their own: whoever has both cuts them Along that.
 //   - Nothing a file says is believed: every length and offset is checked against
 //     the file's size, and memory is bounded, before it is used.
 //   - A file that this package cannot describe is still a file: it is opaque, and

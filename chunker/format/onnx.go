@@ -40,8 +40,8 @@ func parseONNX(r io.ReaderAt, size int64) (*File, error) {
 	if err := m.message(whole, m.model); err != nil {
 		return nil, err
 	}
-	if m.graphs != 1 {
-		return nil, malformedf("%d graphs, want 1", m.graphs)
+	if m.met == 0 {
+		return nil, malformedf("no graph")
 	}
 	sortTensors(m.tensors)
 	if err := distinguish(m.tensors); err != nil {
@@ -72,7 +72,7 @@ type onnxModel struct {
 	external map[string][]Tensor
 	budget   int             // bytes that more of them may take
 	seen     map[string]bool // names of the main graph's initializers
-	graphs   int
+	met      once            // that has the graph
 }
 
 // modelKinds are the fields of a ModelProto.
@@ -89,8 +89,8 @@ func (m *onnxModel) model(f wireField) error {
 	}
 	switch f.number {
 	case 7: // graph
-		if m.graphs++; m.graphs > 1 {
-			return malformedf("byte %d: a second graph", f.body.start)
+		if err := m.met.meet(f); err != nil {
+			return err
 		}
 		return m.graph(f, "", m.seen)
 	case 20: // training_info
@@ -103,14 +103,16 @@ func (m *onnxModel) model(f wireField) error {
 
 // training reads a TrainingInfoProto.
 func (m *onnxModel) training(f wireField) error {
+	var met once
 	return m.message(f, func(f wireField) error {
-		switch f.number {
-		case 1:
-			return m.graph(f, "initialization", nil)
-		case 2:
-			return m.graph(f, "algorithm", nil)
+		path := map[protowire.Number]string{1: "initialization", 2: "algorithm"}[f.number]
+		if path == "" {
+			return nil
 		}
-		return nil
+		if err := met.meet(f); err != nil {
+			return err
+		}
+		return m.graph(f, path, nil)
 	})
 }
 
@@ -180,8 +182,14 @@ func (m *onnxModel) node(f wireField, path string) error {
 // attribute reads an AttributeProto at path.
 func (m *onnxModel) attribute(f wireField, path string) error {
 	here := path
-	return m.message(f, func(f wireField) error {
-		var err error
+	var met once
+	return m.message(f, func(f wireField) (err error) {
+		switch f.number {
+		case 5, 6, 22:
+			if err := met.meet(f); err != nil {
+				return err
+			}
+		}
 		switch f.number {
 		case 1: // name
 			var name string
@@ -200,22 +208,19 @@ func (m *onnxModel) attribute(f wireField, path string) error {
 
 // sparse reads a SparseTensorProto at path, and returns the name of its values.
 func (m *onnxModel) sparse(f wireField, path string) (name string, err error) {
-	var values, indices bool
+	var met once
 	err = m.message(f, func(f wireField) (err error) {
-		switch f.number {
-		case 1:
-			if values {
-				return malformedf("byte %d: values are there twice", f.body.start)
-			}
-			values = true
-			name, err = m.tensor(f, path)
-		case 2:
-			if indices {
-				return malformedf("byte %d: indices are there twice", f.body.start)
-			}
-			indices = true
-			_, err = m.tensor(f, join(cmp.Or(name, path), "indices"))
+		if f.number > 2 {
+			return nil
 		}
+		if err := met.meet(f); err != nil {
+			return err
+		}
+		if f.number == 1 {
+			name, err = m.tensor(f, path)
+			return err
+		}
+		_, err = m.tensor(f, join(cmp.Or(name, path), "indices"))
 		return err
 	})
 	return name, err

@@ -53,6 +53,7 @@ var onnxTypes = [...]struct {
 // onnxTensor is what a TensorProto says.
 type onnxTensor struct {
 	Tensor
+	met      once
 	kind     uint64           // of the elements
 	field    protowire.Number // that holds the data; 0 for none
 	parts    int              // of that field
@@ -84,20 +85,20 @@ func (m *onnxModel) tensor(f wireField, path string) (string, error) {
 // tensorField visits a field of a TensorProto.
 func (m *onnxModel) tensorField(t *onnxTensor, f wireField) (err error) {
 	switch f.number {
+	case 2, 8, 9, 14:
+		if err := t.met.meet(f); err != nil {
+			return err
+		}
+	}
+	switch f.number {
 	case 1:
 		return m.dims(t, f)
 	case 2:
-		if t.kind != 0 {
-			return malformedf("data_type is there twice")
-		}
 		t.kind = f.value
 		return f.want(protowire.VarintType)
 	case 3: // segment: a part of a tensor, which no reader knows
 		return errBeyond
 	case 8:
-		if t.Name != "" {
-			return malformedf("name is there twice")
-		}
 		t.Name, err = m.text(f)
 	case 4, 5, 6, 7, 9, 10, 11:
 		return t.holds(f)
@@ -135,9 +136,6 @@ func (m *onnxModel) dims(t *onnxTensor, f wireField) error {
 // holds notes a field of data.
 func (t *onnxTensor) holds(f wireField) error {
 	if f.number == 9 {
-		if t.raw {
-			return malformedf("raw_data is there twice")
-		}
 		t.raw = true
 		if err := f.want(protowire.BytesType); err != nil {
 			return err
@@ -161,7 +159,14 @@ func (t *onnxTensor) holds(f wireField) error {
 // of the place are skipped.
 func (m *onnxModel) entry(e *elsewhere, f wireField) error {
 	var key, value string
+	var met once
 	err := m.message(f, func(f wireField) (err error) {
+		if f.number > 2 {
+			return nil
+		}
+		if err := met.meet(f); err != nil {
+			return err
+		}
 		switch f.number {
 		case 1:
 			key, err = m.text(f)

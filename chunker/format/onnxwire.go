@@ -75,6 +75,20 @@ func (f wireField) want(kinds ...protowire.Type) error {
 	return malformedf("byte %d: field %d has wire type %d", f.body.start, f.number, f.kind)
 }
 
+// once holds the fields of a message that were there, of those below 64. Readers
+// differ in what they make of a second one.
+type once uint64
+
+// meet returns an error when f is there for the second time.
+func (o *once) meet(f wireField) error {
+	bit := once(1) << f.number
+	if *o&bit != 0 {
+		return malformedf("byte %d: field %d is there twice", f.body.start, f.number)
+	}
+	*o |= bit
+	return nil
+}
+
 // field reads the field at pos of a message that ends at end.
 func (w *wire) field(pos, end int64) (f wireField, err error) {
 	tag, pos, err := w.varint(pos, end)
