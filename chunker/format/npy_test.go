@@ -198,7 +198,7 @@ func TestNPYOpaque(t *testing.T) {
 		"no order":          npy(dict("f4", "(2,)"), make([]byte, 8)),
 		"order unknown":     npy(dict("|f4", "(2,)"), make([]byte, 8)),
 		"width unknown":     npy(dict("<f3", "(2,)"), make([]byte, 6)),
-		"void of nothing":   npy(dict("|V0", "(2,)"), make([]byte, 8)),
+		"void of nothing":   npy(dict("|V0", "(2,)"), nil),
 		"void of 2^64":      npy(dict("|V18446744073709551616", "(2,)"), make([]byte, 8)),
 		"long type":         npy(dict(strings.Repeat("x", 100), "(2,)"), make([]byte, 8)),
 		"33 dimensions":     npy(dict("<f4", "(2"+strings.Repeat(", 1", 32)+")"), make([]byte, 8)),

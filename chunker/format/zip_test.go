@@ -3,6 +3,7 @@ package format_test
 import (
 	"archive/zip"
 	"bytes"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -104,6 +105,7 @@ func malformedZips(t testing.TB) map[string]lie {
 	b := pair(t)
 	l0, l1, r0, r1, end := localAt(b, 0), localAt(b, 1), recordAt(b, 0), recordAt(b, 1), endAt(b)
 	wide := withEnd64(b)
+	padded := pack(t, member{name: "a.npy", data: npy(dict("<f4", "()"), make([]byte, 4)), extra: []byte("FB\x04\x00ZZZZ")})
 	return map[string]lie{
 		"no end":                    {b[:end], "no directory at the end"},
 		"end cut short":             {b[:len(b)-1], "no directory at the end"},
@@ -134,6 +136,7 @@ func malformedZips(t testing.TB) map[string]lie {
 		"zip64 count of 2^63":        {put(put(wide, end+24, huge64+huge64), end+76+8, huge32), "directory of 9223372036854775808 entries in 102 bytes"},
 		"zip64 size of 2^63":         {put(put(wide, end+40, huge64), end+76+12, huge32), "directory of 9223372036854775808 bytes"},
 		"zip64 offset of 2^63":       {put(put(wide, end+48, huge64), end+76+16, huge32), "at 9223372036854775808 does not end at"},
+		"zip64 end before the file":  {[]byte("PK\x03\x04PK\x06\x07\x00\x00\x00\x00" + u64(4-56) + "\x01\x00\x00\x00PK\x05\x06" + strings.Repeat("\x00", 18)), "zip64 end is not before its locator"},
 		"zip64 locator alone":        {insert(b, end, "PK\x06\x07"+strings.Repeat("\x00", 16)), "zip64 end is not before its locator"},
 		"zip64 size and offset wrap": {put(put(wide, end+40, "\xff\xff\xff\xff\xff\xff\xff\xff\x67"+strings.Repeat("\x00", 7)), end+76+12, huge32+huge32), "does not end at"},
 
@@ -153,6 +156,7 @@ func malformedZips(t testing.TB) map[string]lie {
 		"packed size of 2^63":       {zip64Record(b, huge64, 20), "stored as it is, but 9223372036854775808 bytes become 81"},
 		"size of 2^63":              {zip64Record(b, huge64, 24), "stored as it is, but 81 bytes become 9223372036854775808"},
 
+		"local header is something":  {put(b, l1, "XXXX"), "not at 116, where the directory has it"},
 		"local name differs":         {put(b, l1+30, "c"), "not at 116, where the directory has it"},
 		"local name is longer":       {put(b, l1+26, u16(6)), "not at 116, where the directory has it"},
 		"local size differs":         {put(b, l1+18, u32(89)), "its header says"},
@@ -160,6 +164,8 @@ func malformedZips(t testing.TB) map[string]lie {
 		"local sizes are zero":       {put(b, l1+18, u32(0)+u32(0)), "its header says 0 bytes"},
 		"sizes behind that differ":   {put(put(b, l1+6, "\x08\x00"), l1+18, u32(89)+u32(89)), "its header says 89 bytes"},
 		"local sizes of 64 bits":     {put(b, l1+18, huge32+huge32), "its header says 4294967295 bytes"},
+		"local extra of 64 KiB":      {put(put(b, l1+18, huge32+huge32), l1+28, u16(65535)), "before the directory"},
+		"local extra goes on":        {put(put(padded, 18, huge32+huge32), 30+5, "\x02\x00\xff\xff"), "its header says 4294967295 bytes"},
 		"local is compressed":        {put(b, l1+8, u16(8)), "differ in how it is stored"},
 		"local is encrypted":         {put(b, l1+6, u16(1)), "differ in how it is stored"},
 		"local extra past directory": {put(b, l1+28, u16(65535)), "before the directory"},
@@ -167,6 +173,20 @@ func malformedZips(t testing.TB) map[string]lie {
 		"name of another charset":    {put(put(put(b, r1+46, "\xff"), l1+30, "\xff"), r1+8, "\x00\x08"), "not the UTF-8 that it says"},
 		"zero in a name":             {put(put(b, r1+46, "\x00"), l1+30, "\x00"), "zero in its name"},
 	}
+}
+
+// TestZipCountWraps has an end that tells of 65,536 entries too many, which is as
+// many for who counts with 16 bits.
+func TestZipCountWraps(t *testing.T) {
+	p := newPacker(t)
+	for i := range 60 {
+		p.add(member{name: fmt.Sprintf("%d.npy", i), data: npy(dict("|u1", "()"), []byte("x"))}).Comment = strings.Repeat("x", 60_000)
+	}
+	b := withEnd64(p.close())
+	mustOpen(t, format.NPZ, b)
+	end := len(b) - 22
+	b = put(put(b, end-76+24, u64(60+65536)+u64(60+65536)), end+8, huge32)
+	checkMalformed(t, "x.npz", b, "its end says 65596 in")
 }
 
 func TestZipOpaque(t *testing.T) {
