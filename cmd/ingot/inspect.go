@@ -43,7 +43,7 @@ type inspectedChunk struct {
 }
 
 // inspectFlags are what inspect is told beside the files.
-type inspectFlags struct{ tensors, chunks, encode bool }
+type inspectFlags struct{ tensors, chunks, encode, all bool }
 
 func (p *program) inspectCommand() *cobra.Command {
 	var f inspectFlags
@@ -74,6 +74,7 @@ With --json it prints:
 	flags := cmd.Flags()
 	flags.BoolVar(&f.tensors, "tensors", false, "list every tensor")
 	flags.BoolVar(&f.chunks, "chunks", false, "list every chunk")
+	flags.BoolVar(&f.all, "all", false, "list every file")
 	flags.BoolVar(&f.encode, "encode", false, "say what the chunks take when they are encoded")
 	return cmd
 }
@@ -117,8 +118,7 @@ func (p *program) printInspection(d inspection, f inspectFlags) {
 	if f.encode {
 		p.printf("encoded  %s, %s of the size\n", size(d.Encoded), percent(d.Encoded, d.Size))
 	}
-	p.printf("\n")
-	p.printFiles(views)
+	p.printFiles(views, f.all)
 	if f.tensors {
 		p.printTensors(views)
 	} else {

@@ -88,7 +88,7 @@ func (n *inspector) add(cut chunker.Cut) {
 // flush reads the chunks of the batch from r and counts them in their order, so
 // that the same files always give the same answer.
 func (n *inspector) flush(ctx context.Context, r io.ReaderAt) error {
-	err := each(ctx, n.batch, func(s *sample) error {
+	err := atOnce(ctx, n.batch, func(s *sample) error {
 		s.plain = s.plain[:s.cut.Length]
 		if _, err := r.ReadAt(s.plain, s.cut.Offset); err != nil {
 			return err
@@ -109,7 +109,7 @@ func (n *inspector) flush(ctx context.Context, r io.ReaderAt) error {
 	if !n.encode {
 		return nil
 	}
-	err = each(ctx, fresh, func(s *sample) error {
+	err = atOnce(ctx, fresh, func(s *sample) error {
 		s.encoded = codec.Append(s.encoded[:0], s.plain, s.cut.DType)
 		return nil
 	})
@@ -120,8 +120,8 @@ func (n *inspector) flush(ctx context.Context, r io.ReaderAt) error {
 	return err
 }
 
-// each calls do for every sample, with all processors.
-func each(ctx context.Context, samples []*sample, do func(*sample) error) error {
+// atOnce calls do for every sample, with all processors.
+func atOnce(ctx context.Context, samples []*sample, do func(*sample) error) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	for _, s := range samples {

@@ -84,6 +84,30 @@ func (t *table) line(row []string, widths []int) string {
 	return strings.TrimRight(b.String(), " ")
 }
 
+// longList is how many rows of a list a person reads; --all shows the others.
+const longList = 20
+
+// printLong prints a table after an empty line, and of a long one the start
+// unless all is wanted. Rest says what the others come to.
+func (p *program) printLong(t table, all bool, rest string) {
+	more := len(t.rows) - longList
+	if all || more <= 1 { // a line in place of one row gains nothing
+		p.printSection(t)
+		return
+	}
+	t.rows = t.rows[:longList]
+	p.printSection(t)
+	p.printf("... and %d more%s (--all)\n", more, rest)
+}
+
+// printSection prints a table that has rows, after an empty line.
+func (p *program) printSection(t table) {
+	if len(t.rows) > 0 {
+		p.printf("\n")
+		t.print(p.stdout)
+	}
+}
+
 // size spells bytes for people: exactly below 1 KiB, else in three digits.
 func size[N int64 | uint64](n N) string {
 	if n < 1<<10 {

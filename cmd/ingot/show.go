@@ -19,13 +19,17 @@ type description struct {
 	Sharing sharing `json:"sharing"`
 }
 
+// showFlags are what show is told beside the REF.
+type showFlags struct{ tensors, all bool }
+
 func (p *program) showCommand() *cobra.Command {
-	var tensors bool
+	var f showFlags
 	cmd := &cobra.Command{
 		Use:   "show REF",
 		Short: "Describe a version: files, tensors, and what it shares with others",
 		Long: `Show describes a version: its files, how many tensors of which type, and how many
-of its chunks the parent and the other versions of the repository have as well.
+of its chunks the parent and the other versions of the repository, the newest
+first, have as well. Long lists are cut short unless --all is given.
 
 With --json it prints:
   ref, digest, parent, content_root, annotations
@@ -35,7 +39,9 @@ With --json it prints:
                               shape, offset, length) of each
   sharing                     parent and others: versions that were compared,
                               chunks_shared, bytes_shared; versions is how many
-                              others the repository has`,
+                              others the repository has; by_version is a list of
+                              those that were compared: digest, tags, created,
+                              chunks_shared, bytes_shared`,
 		Example: `  ingot show acme/llama
   ingot show acme/llama --tensors`,
 		Args: want(1, 1),
@@ -44,14 +50,15 @@ With --json it prints:
 			if err != nil {
 				return err
 			}
-			return p.show(cmd.Context(), ref, tensors)
+			return p.show(cmd.Context(), ref, f)
 		},
 	}
-	cmd.Flags().BoolVar(&tensors, "tensors", false, "list every tensor")
+	cmd.Flags().BoolVar(&f.tensors, "tensors", false, "list every tensor")
+	cmd.Flags().BoolVar(&f.all, "all", false, "list every file and version")
 	return cmd
 }
 
-func (p *program) show(ctx context.Context, ref name.Ref, tensors bool) error {
+func (p *program) show(ctx context.Context, ref name.Ref, f showFlags) error {
 	r, err := p.connect()
 	if err != nil {
 		return err
@@ -72,12 +79,13 @@ func (p *program) show(ctx context.Context, ref name.Ref, tensors bool) error {
 		return p.printJSON(description{ref.String(), view, shared})
 	}
 	p.printVersion(ref, view, shared)
-	p.printFiles(view.Files)
-	if tensors {
+	p.printFiles(view.Files, f.all)
+	if f.tensors {
 		p.printTensors(view.Files)
 	} else {
 		p.printTypes(view.Files)
 	}
+	p.printSharing(shared, view, f.all)
 	return nil
 }
 
@@ -98,15 +106,14 @@ func (p *program) printVersion(ref name.Ref, v manifest.View, s sharing) {
 	for _, key := range slices.Sorted(maps.Keys(v.Annotations)) {
 		p.printf("         %s = %s\n", shown(key), shown(v.Annotations[key]))
 	}
-	p.printf("\n")
 }
 
-func (p *program) printFiles(files []manifest.FileView) {
+func (p *program) printFiles(files []manifest.FileView, all bool) {
 	t := table{titles: []string{"FILE", ">SIZE", "FORMAT", ">TENSORS", ">CHUNKS"}}
 	for _, f := range files {
 		t.add(shown(f.Path), size(f.Size), f.Format, digits(len(f.Tensors)), digits(f.Chunks))
 	}
-	t.print(p.stdout)
+	p.printLong(t, all, "")
 }
 
 func (p *program) printTensors(files []manifest.FileView) {
