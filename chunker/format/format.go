@@ -39,6 +39,7 @@ var formats = []struct {
 	parse func(r io.ReaderAt, size int64) (*File, error)
 }{
 	{Safetensors, ".safetensors", parseSafetensors},
+	{GGUF, ".gguf", parseGGUF},
 	{NumPy, suffixNumPy, parseNPY},
 	{Torch, "", parseTorch},
 	{NPZ, ".npz", parseNPZ},

@@ -32,7 +32,7 @@ func parseONNX(r io.ReaderAt, size int64) (*File, error) {
 		return nil, err
 	}
 	m := onnxModel{
-		wire:   wire{r: r, size: size, window: make([]byte, 0, maxWindow)},
+		wire:   wire{window: window{r: r, size: size}},
 		budget: maxParsedHeader,
 		seen:   map[string]bool{},
 	}

@@ -1,17 +1,12 @@
 package format
 
 import (
-	"io"
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
 const (
-	// minWindow and maxWindow are how many bytes are read at a time: few after a
-	// jump over weights, more and more while the messages go on.
-	minWindow = 4 << 10
-	maxWindow = 64 << 10
 	// maxMessages is how deep every reader of protocol buffers goes.
 	maxMessages = 100
 	// maxText bounds the names and paths that are read, in bytes.
@@ -22,11 +17,8 @@ const (
 // it sees them through a window, and jumps over what nobody asks for. All its
 // errors wrap ErrMalformed or errBeyond, or are those of r.
 type wire struct {
-	r      io.ReaderAt
-	size   int64
-	window []byte // the bytes from start on, of an array of maxWindow
-	start  int64
-	depth  int
+	window
+	depth int
 }
 
 // wireField is a field of a message.
@@ -151,23 +143,4 @@ func (w *wire) text(f wireField) (string, error) {
 		return "", malformedf("byte %d: %.120q is not UTF-8", f.body.start, b)
 	}
 	return string(b), nil
-}
-
-// at returns n bytes of the file, which has them, until the next call. n is at
-// most minWindow.
-func (w *wire) at(pos, n int64) ([]byte, error) {
-	end := w.start + int64(len(w.window))
-	if pos < w.start || pos+n > end {
-		ahead := int64(minWindow)
-		if pos >= w.start && pos <= end {
-			ahead = min(max(2*int64(len(w.window)), minWindow), maxWindow)
-		}
-		w.window = w.window[:min(ahead, w.size-pos)]
-		w.start = pos
-		if err := readFull(w.r, w.window, pos); err != nil {
-			w.window = w.window[:0]
-			return nil, err
-		}
-	}
-	return w.window[pos-w.start:][:n], nil
 }
