@@ -1,10 +1,11 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: build demo test lint bench bench-peers crash fuzz tools clean help
+.PHONY: build install demo test lint bench bench-peers crash fuzz tools clean help
 
 GO ?= go
 FUZZTIME ?= 2m
+PREFIX ?= /usr/local
 ROUNDS ?= 100
 CACHE := $(CURDIR)/.cache
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unversioned)
@@ -15,6 +16,14 @@ GOFILES = find . -name '*.go' -not -path './.cache/*'
 
 build: ## put the program at bin/ingot
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/ingot ./cmd/ingot
+
+install: build ## install the program, man pages and shell completions below DESTDIR/PREFIX (/usr/local)
+	install -D -t $(DESTDIR)$(PREFIX)/bin bin/ingot
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 docs/reference/man/*.1
+	share=$(DESTDIR)$(PREFIX)/share; \
+	bin/ingot completion bash | install -D -m 644 /dev/stdin $$share/bash-completion/completions/ingot; \
+	bin/ingot completion zsh | install -D -m 644 /dev/stdin $$share/zsh/site-functions/_ingot; \
+	bin/ingot completion fish | install -D -m 644 /dev/stdin $$share/fish/vendor_completions.d/ingot.fish
 
 demo: build tools ## push and pull a real model and its variants, and print what moved
 	bin/ingot demo --base $(WEIGHTS) $(foreach v,layer head vocab reshard finetune,--variant $(WEIGHTS)-$(v))

@@ -1,11 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"flag"
-	"fmt"
-	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -17,52 +12,10 @@ import (
 	"github.com/ingot-ml/ingot/registry/manifest"
 )
 
-//go:generate go test -run ^TestReference$ -update
-
-var update = flag.Bool("update", false, "write docs/cli.md instead of comparing")
-
-// TestReference holds docs/cli.md to the help of the program.
-func TestReference(t *testing.T) {
-	got := reference()
-	path := filepath.Join("..", "..", "docs", "cli.md")
-	if *update {
-		if err := os.WriteFile(path, got, 0o666); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Error("docs/cli.md is not what the help says: run go generate ./cmd/ingot")
-	}
-}
-
 // commands lists the commands that ingot itself has.
 func commands() []*cobra.Command {
 	root := (&program{}).root()
 	return root.Commands()
-}
-
-func reference() []byte {
-	root := (&program{}).root()
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "# Commands\n\nThis page is made from the help of the program: `go generate ./cmd/ingot`.\n\n%s\n\n", root.Long)
-	fmt.Fprintf(&b, "With `--json` a command prints one JSON document; fields are added, never renamed.\nSizes are in bytes. A failure is then one line of JSON on standard error,\n`{\"error\":{\"code\",\"message\",\"exit\"}}`.\n\n")
-	fmt.Fprintf(&b, "## Exit codes\n\n```\n%s```\n\n", strings.TrimPrefix(exitHelp, "Exit codes:\n"))
-	fmt.Fprintf(&b, "## Flags of every command\n\n```\n%s```\n", root.PersistentFlags().FlagUsages())
-	for _, cmd := range root.Commands() {
-		fmt.Fprintf(&b, "\n## %s\n\n%s.\n\n```\n%s\n\n%s\n", cmd.CommandPath(), cmd.Short, cmd.UseLine(), cmd.Long)
-		if flags := cmd.LocalNonPersistentFlags().FlagUsages(); flags != "" {
-			fmt.Fprintf(&b, "\n%s", flags)
-		}
-		if cmd.Example != "" {
-			fmt.Fprintf(&b, "\n%s\n", cmd.Example)
-		}
-		fmt.Fprintf(&b, "```\n")
-	}
-	return b.Bytes()
 }
 
 // TestHelpNamesEveryField holds the help to the documents that commands print.

@@ -12,7 +12,7 @@
 //   - Nothing is read from the process but by main: run gets its arguments,
 //     environment and outputs, so that tests call it as they like.
 //
-// docs/cli.md is made from the commands' own help.
+// docs/reference is made from the commands' own help and the keys of config.
 package main
 
 import (
