@@ -76,8 +76,9 @@ With --json it prints:
 		Example: `  ingot chunk dump acme/llama 0
   ingot chunk dump acme/llama 0 --encoded first.chunk
   ingot chunk dump first.chunk`,
-		Args: want(1, 2),
-		RunE: func(cmd *cobra.Command, args []string) error { return p.dump(cmd.Context(), args, f) },
+		ValidArgsFunction: arguments(p.aRefOrFile),
+		Args:              want(1, 2),
+		RunE:              func(cmd *cobra.Command, args []string) error { return p.dump(cmd.Context(), args, f) },
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.plain, "plain", "", "write the plain bytes to `FILE`, or to standard output for -")

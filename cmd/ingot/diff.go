@@ -58,8 +58,9 @@ With --json it prints:
   bytes_shared, bytes_new     their plain bytes
 A file has path, size and bytes_new, a tensor has file, name, dtype, shape, bytes
 and bytes_new.`,
-		Example: `  ingot diff acme/llama acme/llama:tuned`,
-		Args:    want(2, 2),
+		Example:           `  ingot diff acme/llama acme/llama:tuned`,
+		ValidArgsFunction: arguments(p.aRef, p.aRef),
+		Args:              want(2, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			a, err := parseRef(args[0])
 			if err != nil {

@@ -68,8 +68,9 @@ With --json it prints:
                        cuts (offset, length, type, digest)`,
 		Example: `  ingot inspect model.safetensors --tensors
   ingot inspect ./llama --encode`,
-		Args: want(1, maxPaths),
-		RunE: func(cmd *cobra.Command, args []string) error { return p.inspect(cmd.Context(), args, f) },
+		ValidArgsFunction: aFile,
+		Args:              want(1, maxPaths),
+		RunE:              func(cmd *cobra.Command, args []string) error { return p.inspect(cmd.Context(), args, f) },
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&f.tensors, "tensors", false, "list every tensor")

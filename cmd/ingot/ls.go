@@ -29,7 +29,8 @@ and of one repository:
   versions  digest, parent, created, by, size, files, chunks, bytes_stored, tags`,
 		Example: `  ingot ls
   ingot ls acme/llama`,
-		Args: want(0, 1),
+		ValidArgsFunction: arguments(p.aRepo),
+		Args:              want(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			what := strings.Join(args, "")
 			if strings.Contains(what, "/") {

@@ -37,7 +37,8 @@ at once or not at all, and files that are not part of the version stay unless
 ` + receiptHelp,
 		Example: `  ingot pull acme/llama ./llama
   ingot pull acme/llama:tuned ./llama --delete`,
-		Args: want(2, 2),
+		ValidArgsFunction: arguments(p.aRef, aFolder),
+		Args:              want(2, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ref, err := parseRef(args[0])
 			if err != nil {

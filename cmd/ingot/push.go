@@ -50,7 +50,8 @@ goes on where it stopped when it is run again.
 ` + receiptHelp,
 		Example: `  ingot push ./llama acme/llama
   ingot push ./llama-tuned acme/llama:tuned --base acme/llama --annotation step=1200`,
-		Args: want(2, 2),
+		ValidArgsFunction: arguments(aFile, p.aRef),
+		Args:              want(2, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ref, err := parseRef(args[1])
 			if err != nil {

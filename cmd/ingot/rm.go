@@ -31,7 +31,8 @@ With --json it prints:
   removed  "tag" or "version"`,
 		Example: `  ingot rm acme/llama:old
   ingot rm acme/llama@3f0c…`,
-		Args: want(1, 1),
+		ValidArgsFunction: arguments(p.aRef),
+		Args:              want(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ref, err := parseRef(args[0])
 			if err != nil {

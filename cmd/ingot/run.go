@@ -82,7 +82,7 @@ Without a tag it means ` + name.DefaultTag + `.`,
 	flags.DurationVar(&p.timeout, "timeout", 0, "give up on a registry that does not answer for so long (default 5s, and 1m once a push or pull is under way)")
 	flags.BoolVar(&p.json, "json", false, "print one JSON document, and errors as JSON")
 	flags.BoolVarP(&p.quiet, "quiet", "q", false, "show no progress")
-	root.CompletionOptions.HiddenDefaultCmd = true
+	p.completeFlags(root, flags)
 	p.addCommands(root)
 	return root
 }
@@ -96,13 +96,16 @@ func (p *program) addCommands(root *cobra.Command) {
 		{"Move models:", []*cobra.Command{p.pushCommand(), p.pullCommand(), p.verifyCommand()}},
 		{"Look:", []*cobra.Command{p.lsCommand(), p.showCommand(), p.diffCommand(), p.statsCommand(), p.inspectCommand(), p.chunkCommand()}},
 		{"Name and remove:", []*cobra.Command{p.tagCommand(), p.rmCommand()}},
-		{"Run:", []*cobra.Command{p.serveCommand(), p.demoCommand(), p.versionCommand()}},
+		{"Run:", []*cobra.Command{p.serveCommand(), p.demoCommand(), p.completionCommand(), p.versionCommand()}},
 	} {
 		root.AddGroup(&cobra.Group{ID: group.title, Title: group.title})
 		for _, cmd := range group.commands {
 			cmd.GroupID = group.title
 			cmd.DisableFlagsInUseLine = true
 			root.AddCommand(cmd)
+			for _, sub := range append(cmd.Commands(), cmd) {
+				p.completeFlags(sub, sub.LocalFlags())
+			}
 		}
 	}
 	root.SetHelpCommandGroupID("Run:")

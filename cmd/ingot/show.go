@@ -44,7 +44,8 @@ With --json it prints:
                               chunks_shared, bytes_shared`,
 		Example: `  ingot show acme/llama
   ingot show acme/llama --tensors`,
-		Args: want(1, 1),
+		ValidArgsFunction: arguments(p.aRef),
+		Args:              want(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ref, err := parseRef(args[0])
 			if err != nil {

@@ -25,7 +25,8 @@ With --json it prints:
                          one namespace the encoded bytes of its chunks
   namespaces             for each, at most 1000: namespace, repos, tags, versions,
                          bytes_total, bytes_unique, bytes_stored`,
-		Args: want(0, 1),
+		ValidArgsFunction: arguments(p.aNamespace),
+		Args:              want(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			namespace := strings.Join(args, "")
 			if err := checkNamespace(namespace); err != nil {

@@ -21,7 +21,8 @@ With --json it prints:
   name, digest, updated, by   the tag as the registry has it`,
 		Example: `  ingot tag acme/llama:tuned prod
   ingot tag acme/llama:tuned prod --expect none`,
-		Args: want(2, 2),
+		ValidArgsFunction: arguments(p.aRef, p.aTag),
+		Args:              want(2, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ref, err := parseRef(args[0])
 			if err != nil {

@@ -34,7 +34,8 @@ and with DIR:
   seconds         how long it took`,
 		Example: `  ingot verify acme/llama
   ingot verify acme/llama ./llama`,
-		Args: want(1, 2),
+		ValidArgsFunction: arguments(p.aRef, aFolder),
+		Args:              want(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ref, err := parseRef(args[0])
 			if err != nil {
