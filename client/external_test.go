@@ -52,8 +52,8 @@ func noise(seed uint64, n int) string {
 }
 
 const (
-	lengthA = 600_000
-	lengthB = 400_000
+	lengthA = 300_000
+	lengthB = 270_000
 )
 
 // twoTensors is what a file holds: a, padding, and b from placeB on.
@@ -108,7 +108,7 @@ func described(t *testing.T, m *manifest.Manifest, path string) string {
 func TestPushExternalData(t *testing.T) {
 	data, b := twoTensors()
 	both := onnxModel(kept{"a", "w.data", 0, lengthA}, kept{"b", "w.data", b, lengthB})
-	whole := fmt.Sprintf("onnx-data a@0 b@%d 600000 %d 400000", b, b-lengthA)
+	whole := fmt.Sprintf("onnx-data a@0 b@%d %d %d %d", b, lengthA, b-lengthA, lengthB)
 	onlyB := onnxModel(kept{"b", "w.data", b, lengthB})
 	opaque := described(t, pushed(t, map[string]string{"w.data": data}, client.PushOptions{}), "w.data")
 	if !strings.HasPrefix(opaque, "opaque ") {
@@ -129,7 +129,7 @@ func TestPushExternalData(t *testing.T) {
 		"two models":       {"w.data", map[string]string{"a.onnx": onlyB, "z.onnx": onnxModel(kept{"a", "w.data", 0, lengthA})}, whole},
 		"shared":           {"w.data", map[string]string{"a.onnx": both, "b.onnx": onlyB, "z.onnx": both}, whole},
 		"shared, renamed":  {"w.data", map[string]string{"a.onnx": onnxModel(kept{"z", "w.data", b, lengthB}), "b.onnx": both}, whole},
-		"one of two":       {"w.data", map[string]string{"a.onnx": onlyB}, fmt.Sprintf("onnx-data b@%d %d 400000", b, b)},
+		"one of two":       {"w.data", map[string]string{"a.onnx": onlyB}, fmt.Sprintf("onnx-data b@%d %d %d", b, b, lengthB)},
 
 		"above":         {"w.data", map[string]string{"m/a.onnx": onnxModel(kept{"a", "../w.data", 0, lengthA})}, opaque},
 		"out and back":  {"m/w.data", map[string]string{"m/a.onnx": onnxModel(kept{"a", "../m/w.data", 0, lengthA})}, opaque},

@@ -226,10 +226,11 @@ func (m *onnxModel) sparse(f wireField, path string) (name string, err error) {
 	return name, err
 }
 
-// join puts a name below a path; either may be empty.
+// join puts a name below a path; either may be empty. A path that is too long for
+// the name of a tensor does not grow further.
 func join(path, name string) string {
-	if path == "" || name == "" {
-		return path + name
+	if path == "" || name == "" || len(path) > maxName {
+		return cmp.Or(path, name)
 	}
 	return path + "/" + name
 }

@@ -279,6 +279,7 @@ func TestONNXBeyond(t *testing.T) {
 	for name, b := range map[string][]byte{
 		"name":          modelOf(initializer(tensorOf(long, 2, []uint64{1}, []byte{1}))),
 		"path":          modelOf(node(long, attr("a", sub(5, tensorOf("", 2, []uint64{1}, []byte{1}))))),
+		"deep path":     modelOf(node(long, attr("g", sub(6, node("n", attr("a", sub(5, tensorOf("", 2, nil, []byte{1})))))))),
 		"text":          modelOf(node(strings.Repeat("x", 5000))),
 		"rank":          modelOf(initializer(tensorOf("x", 2, slices.Repeat([]uint64{1}, 33), []byte{1}))),
 		"segment":       modelOf(initializer(pb(tensorOf("x", 2, []uint64{2}, []byte{1}), sub(3, num(2, 1))))),
