@@ -1,7 +1,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: build install demo test lint bench bench-peers crash fuzz tools clean help
+.PHONY: build install demo test test-torch lint bench bench-peers crash fuzz tools clean help
 
 GO ?= go
 FUZZTIME ?= 2m
@@ -33,6 +33,10 @@ test: tools ## check format, vet, and run every test under the race detector
 	if [ -n "$$unformatted" ]; then echo "gofmt -w these files:" $$unformatted; exit 1; fi
 	$(GO) vet ./...
 	$(GO) test -race -timeout 15m -json ./... | $(GO) run ./integration/summary
+
+test-torch: tools ## have PyTorch open and save what was pulled (installs 5 GB)
+	@integration/env/setup.sh torch
+	INGOT_TEST_REQUIRE=python,weights,torch $(GO) test -count=1 -run '^TestTorch$$' -v ./integration
 
 lint: $(CACHE)/bin/golangci-lint-$(GOLANGCI) ## run the linters; check that go.mod is tidy and generated files are current
 	$< run ./...
