@@ -49,7 +49,7 @@ func newConfig() *config {
 	}
 	levels, formats := []string{"debug", "info", "warn", "error"}, []string{"text", "json"}
 	c.keys = []*key{
-		newKey("data", "DIR", "the path of a folder", &c.data, parsePath, asIs,
+		newKey("data", "DIR", "the path of a folder, without ~", &c.data, parsePath, asIs,
 			"folder of everything the registry keeps (default ingot/registry in the user's data folder)"),
 		newKey("listen", "HOST:PORT", "HOST:PORT, such as "+defaultListen, &c.listen, parseAddress, asIs,
 			"address to listen on"),
@@ -88,12 +88,14 @@ func (c *config) key(name string, spell func(*key) string) *key {
 	return c.keys[i]
 }
 
-// suggest says which key was meant by name, or else which there are.
-func (c *config) suggest(name string, spell func(*key) string) string {
-	known := make([]string, len(c.keys))
-	for i, k := range c.keys {
-		known[i] = spell(k)
+// suggest says which key was meant by name, or else which there are, and what more
+// is known.
+func (c *config) suggest(name string, spell func(*key) string, more ...string) string {
+	known := make([]string, 0, len(c.keys)+len(more))
+	for _, k := range c.keys {
+		known = append(known, spell(k))
 	}
+	known = append(known, more...)
 	if best := nearest(name, known); best != "" {
 		return fmt.Sprintf("did you mean %s?", best)
 	}
@@ -137,7 +139,7 @@ func (c *config) loadEnvironment(environ []string) (first error) {
 func (c *config) loadVariable(name, text string) error {
 	k := c.key(name, (*key).variable)
 	if k == nil {
-		return usagef("unknown variable %.80q in the environment: %s", name, c.suggest(name, (*key).variable))
+		return usagef("unknown variable %.80q in the environment: %s", name, c.suggest(name, (*key).variable, configVariable))
 	}
 	if text == "" {
 		return nil

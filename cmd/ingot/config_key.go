@@ -72,8 +72,10 @@ func (k *key) Type() string { return k.kind }
 
 func asIs(text string) string { return text }
 
+// parsePath refuses what only a shell can read: outside of one, ~ would be a folder
+// of that name.
 func parsePath(text string) (string, bool) {
-	return text, text != "" && !strings.ContainsRune(text, 0)
+	return text, text != "" && !strings.HasPrefix(text, "~") && !strings.ContainsRune(text, 0)
 }
 
 func parseAddress(text string) (string, bool) {

@@ -123,6 +123,7 @@ func TestConfigFile(t *testing.T) {
 		{"an alias", "data: &d /d\nlisten: *d\n", "f:2:9: listen is an alias: want HOST:PORT"},
 		{"a merge", "<<: {data: /d}\n", `unknown key "<<"`},
 		{"no text", "data: \"\"\n", "want the path of a folder"},
+		{"what a shell reads", "data: ~/ingot\n", `f:1:7: data "~/ingot": want the path of a folder, without ~`},
 		{"a NUL", "data: \"a\\0b\"\n", "want the path of a folder"},
 		{"no port", "listen: localhost\n", `f:1:9: listen "localhost": want HOST:PORT`},
 		{"a port that is none", "listen: localhost:70707\n", "want HOST:PORT"},
@@ -187,6 +188,7 @@ func TestConfigEnvironment(t *testing.T) {
 		{"INGOT_SERVE_LISTN=localhost:0", `unknown variable "INGOT_SERVE_LISTN" in the environment: did you mean INGOT_SERVE_LISTEN?`},
 		{"INGOT_SERVE_LISTN=", "did you mean INGOT_SERVE_LISTEN?"},
 		{"INGOT_SERVE_PUSHTTL=7d", "did you mean INGOT_SERVE_PUSH_TTL?"},
+		{"INGOT_SERVE_CONFIG=ingot.yaml", "INGOT_SERVE_LOG_FORMAT, INGOT_CONFIG"},
 		{"INGOT_SERVE_=x", "known are INGOT_SERVE_DATA, "},
 		{"INGOT_SERVE_MEMORY=lots", `INGOT_SERVE_MEMORY="lots": want a size of at least 16MiB`},
 	} {

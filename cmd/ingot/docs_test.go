@@ -48,6 +48,7 @@ func TestHelpNamesEveryField(t *testing.T) {
 		{"rm", removal{}},
 		{"stats", openapi.Stats{}},
 		{"stats", openapi.NamespaceStats{}},
+		{"serve", setting{}},
 		{"demo", demoModel{}},
 	} {
 		typ := reflect.TypeOf(tc.document)

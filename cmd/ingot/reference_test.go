@@ -137,7 +137,9 @@ file lies.
 
 With `+"`log-format: json`"+` standard error holds one JSON object on a line and nothing
 else, with the keys time, level and msg first; durations are in seconds. If the
-program fails, the last line says "ingot failed", with err, code and exit.
+program fails, the last line says "ingot failed", with err, code and exit. Only a
+flag that does not exist is told as by every command: in text, or with `+"`--json`"+` in
+JSON.
 
 ## A file
 
@@ -238,6 +240,20 @@ func roff(text string) string {
 		}
 	}
 	return strings.Join(lines, "\n")
+}
+
+func TestRoff(t *testing.T) {
+	for text, want := range map[string]string{
+		"a-b":       `a\-b`,
+		"...\nb":    `\&...` + "\nb",
+		"a\n'b\n.c": "a\n\\&'b\n\\&.c",
+		`C:\n`:      `C:\en`,
+		"größer":    "größer",
+	} {
+		if got := roff(text); got != want {
+			t.Errorf("%q in a man page is %q, want %q", text, got, want)
+		}
+	}
 }
 
 func lowerFirst(s string) string { return strings.ToLower(s[:1]) + s[1:] }

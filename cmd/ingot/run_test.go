@@ -105,6 +105,8 @@ func TestUsage(t *testing.T) {
 		{"serve --listen example.org:80", "--insecure"},
 		{"serve --listen 7070", "HOST:PORT"},
 		{"serve --log-level loud", "log-level"},
+		{"serve --memory 1KiB", "at least 16MiB"},
+		{"serve --data= --listen localhost:0", "--data"},
 		{"serve", "--data"},
 		{"demo --variant x", "--base"},
 		{"demo --base x --size 1MiB", "--size"},

@@ -105,7 +105,11 @@ func TestServeFailsInJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer taken.Close()
+	defer func() {
+		if err := taken.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
 	env := map[string]string{"HOME": t.TempDir()}
 	for _, tc := range []struct {
 		exit int
