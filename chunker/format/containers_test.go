@@ -22,6 +22,7 @@ func TestContainersShareChunks(t *testing.T) {
 		format.NPZ:   {npzFile(t, weights())},
 		format.NumPy: arrays,
 		format.ONNX:  {onnxOf(weights())},
+		format.GGUF:  {gguf3.of(weights())},
 	} {
 		got := map[chunker.Digest]bool{}
 		for _, b := range files {
