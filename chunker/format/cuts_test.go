@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/ingot-ml/ingot/chunker"
@@ -46,8 +48,11 @@ func build(metadata string, weights []weight) []byte {
 	return b
 }
 
-// weights has tensors of all kinds that cutting tells apart.
-func weights() []weight {
+// weights has tensors of all kinds that cutting tells apart. Their bytes are made
+// once, and may not be changed.
+func weights() []weight { return slices.Clone(allWeights()) }
+
+var allWeights = sync.OnceValue(func() []weight {
 	return []weight{
 		randomWeight("embed", "BF16", 2, 5<<20+34, 1),
 		randomWeight("norm", "BF16", 2, 3000, 2),
@@ -61,7 +66,7 @@ func weights() []weight {
 		randomWeight("none", "F32", 4, 0, 10),
 		randomWeight("head", "F16", 2, 2<<20, 11),
 	}
-}
+})
 
 func TestCutsGolden(t *testing.T) {
 	checkGolden(t, format.Safetensors, build("golden", weights()))
