@@ -34,7 +34,8 @@ func (s *session) testMistakes(v version) {
 
 func routeMistakes() []mistake {
 	return []mistake{
-		{openapi.CodeNotFound, "GET", "/", "", nil},
+		{openapi.CodeNotFound, "GET", "/docs/", "", nil},
+		{openapi.CodeNotAllowed, "POST", "/", "", nil},
 		{openapi.CodeNotFound, "GET", "/v2/repos", "", nil},
 		{openapi.CodeNotFound, "GET", repoURL + "/nothing", "", nil},
 		{openapi.CodeNotFound, "GET", "/v1/repos/../../etc/passwd", "", nil},

@@ -44,6 +44,7 @@ func newContract(t *testing.T) *contract {
 		openapi3filter.RegisterBodyDecoder(media, openapi3filter.FileBodyDecoder)
 	}
 	openapi3filter.RegisterBodyDecoder("application/yaml", openapi3filter.PlainBodyDecoder)
+	openapi3filter.RegisterBodyDecoder("text/html", openapi3filter.PlainBodyDecoder)
 	return &contract{t: t, doc: doc, router: router, seen: map[string][]int{}}
 }
 

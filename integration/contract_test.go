@@ -49,6 +49,17 @@ func (s *session) testRegistry() {
 	if got := s.send(http.StatusOK, "GET", "/openapi.yaml", "", nil); !bytes.Equal(got.body, openapi.Spec) {
 		s.t.Error("/openapi.yaml is not the specification")
 	}
+	// The client follows where the root leads.
+	if got := s.send(http.StatusOK, "GET", "/", "", nil); !bytes.Equal(got.body, openapi.Page) {
+		s.t.Error("the root does not lead to the page of the API")
+	}
+	for _, path := range []string{"/openapi.yaml", "/docs"} {
+		tag := s.send(http.StatusOK, "GET", path, "", nil).Header.Get("ETag")
+		same := s.do(s.t.Context(), "GET", path, "", nil, http.Header{"If-None-Match": {tag}})
+		if same.StatusCode != http.StatusNotModified || len(same.body) > 0 {
+			s.t.Errorf("%s, which the caller has: status %d, %d bytes", path, same.StatusCode, len(same.body))
+		}
+	}
 }
 
 // testPush pushes both versions, and every step twice.

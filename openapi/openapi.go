@@ -4,7 +4,7 @@
 //
 // Laws:
 //   - registry.yaml comes first; a test holds these types and the running server
-//     to it.
+//     to it, and page.html and docs/reference/api.md are made from it.
 //   - Fields are added, never renamed or reused. A reader ignores what it does not
 //     know.
 //   - Nothing here does I/O beyond reading and writing frames, and nothing depends
@@ -23,6 +23,12 @@ import (
 //
 //go:embed registry.yaml
 var Spec []byte
+
+// Page is the same document for people, one page of HTML that needs nothing from
+// elsewhere. It is made from Spec by go generate.
+//
+//go:embed page.html
+var Page []byte
 
 // Media types of bodies that are not JSON.
 const (

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -27,8 +26,8 @@ func (a *API) getChunk(c echo.Context) error {
 		return err
 	}
 	chunk, header := located[0], c.Response().Header()
-	tag := `"` + chunk.Digest.String() + `"`
-	if strings.Contains(c.Request().Header.Get("If-None-Match"), tag) {
+	tag := entityTag(chunk.Digest)
+	if has(c.Request(), tag) {
 		header.Set("ETag", tag)
 		header.Set("Cache-Control", forever)
 		return c.NoContent(http.StatusNotModified)

@@ -102,6 +102,8 @@ const (
 )
 
 func (a *API) routes() {
+	a.get("/", a.getRoot)
+	a.get(docsPath, a.getDocs)
 	a.get(healthPath, a.getHealth)
 	a.get("/openapi.yaml", a.getSpec)
 	a.get("/v1/stats", a.getStats)

@@ -15,10 +15,6 @@ func (a *API) getHealth(c echo.Context) error {
 	return sendJSON(c, http.StatusOK, openapi.Health{Status: "ok", Version: a.version})
 }
 
-func (a *API) getSpec(c echo.Context) error {
-	return send(c, http.StatusOK, "application/yaml", openapi.Spec)
-}
-
 func (a *API) getStats(c echo.Context) error {
 	namespace, err := namespaceOf(c)
 	if err != nil {
