@@ -23,7 +23,8 @@ func (p *program) completionCommand() *cobra.Command {
 		Short: "Print a script that lets a shell complete commands, flags and REFs",
 		Long: `Completion prints a script for a shell. Once that has read it, the tab key
 completes commands, flags, files and folders, and the repositories and tags of the
-registry if it answers within a second.
+registry if it answers within a second. The one for bash needs the package
+bash-completion.
 
 With --json it prints:
   shell, script`,

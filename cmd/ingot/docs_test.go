@@ -12,18 +12,18 @@ import (
 	"github.com/ingot-ml/ingot/registry/manifest"
 )
 
-// commands lists the commands that ingot itself has.
-func commands() []*cobra.Command {
-	root := (&program{}).root()
-	return root.Commands()
+// commands lists the commands that ingot itself has, by what is typed for them.
+func commands() map[string]*cobra.Command {
+	all := map[string]*cobra.Command{}
+	for _, cmd := range family((&program{}).root())[1:] {
+		all[strings.TrimPrefix(cmd.CommandPath(), "ingot ")] = cmd
+	}
+	return all
 }
 
 // TestHelpNamesEveryField holds the help to the documents that commands print.
 func TestHelpNamesEveryField(t *testing.T) {
-	help := map[string]string{}
-	for _, cmd := range commands() {
-		help[cmd.Name()] = cmd.Long
-	}
+	help := commands()
 	for _, tc := range []struct {
 		command  string
 		document any
@@ -41,9 +41,19 @@ func TestHelpNamesEveryField(t *testing.T) {
 		{"show", manifest.TensorView{}},
 		{"show", overlap{}},
 		{"show", sharing{}},
+		{"show", versionOverlap{}},
 		{"diff", openapi.Diff{}},
 		{"diff", openapi.DiffFiles{}},
 		{"diff", openapi.DiffTensor{}},
+		{"diff", difference{}},
+		{"diff", changedFile{}},
+		{"diff", changedTensor{}},
+		{"inspect", inspection{}},
+		{"inspect", typeSum{}},
+		{"inspect", inspectedFile{}},
+		{"inspect", inspectedChunk{}},
+		{"chunk dump", dump{}},
+		{"chunk dump", dumpPlane{}},
 		{"tag", openapi.Tag{}},
 		{"rm", removal{}},
 		{"stats", openapi.Stats{}},
@@ -54,7 +64,7 @@ func TestHelpNamesEveryField(t *testing.T) {
 		typ := reflect.TypeOf(tc.document)
 		for i := range typ.NumField() {
 			name, _, _ := strings.Cut(typ.Field(i).Tag.Get("json"), ",")
-			if name != "" && !strings.Contains(help[tc.command], name) {
+			if name != "" && !strings.Contains(help[tc.command].Long, name) {
 				t.Errorf("the help of %s does not name %s of %s", tc.command, name, typ)
 			}
 		}
@@ -62,10 +72,10 @@ func TestHelpNamesEveryField(t *testing.T) {
 }
 
 func TestHelpListsExitCodes(t *testing.T) {
-	for _, cmd := range commands() {
-		got := call(t.Context(), nil, cmd.Name(), "--help")
+	for typed := range commands() {
+		got := call(t.Context(), nil, append(strings.Fields(typed), "--help")...)
 		if got.code != exitDone || !strings.HasSuffix(got.stdout, exitHelp) || got.stderr != "" {
-			t.Errorf("ingot %s --help: %+v", cmd.Name(), got)
+			t.Errorf("ingot %s --help: %+v", typed, got)
 		}
 	}
 }

@@ -5,13 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
-	"strings"
+	"io/fs"
 	"syscall"
-	"unicode"
 
 	"github.com/ingot-ml/ingot/chunker/codec"
-	"github.com/ingot-ml/ingot/chunker/format"
 	"github.com/ingot-ml/ingot/client"
 	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry"
@@ -41,7 +38,8 @@ const exitHelp = `Exit codes:
     4  the registry cannot be reached or is not available: try again
     5  corrupt: bytes are not what their name says
     6  conflict: a tag has moved, another pull works in the folder
-    7  the input cannot be stored: a malformed file, a path that escapes
+    7  the input cannot be stored: a malformed file, a path that escapes; or
+       something stands in the way of what is to be written
     8  no space left
   130  interrupted
 `
@@ -83,6 +81,9 @@ func (p *program) fail(ctx context.Context, err error) int {
 	f.Code, f.Exit = judge(err)
 	if ctx.Err() != nil {
 		f.Code, f.Exit = "interrupted", exitInterrupted
+		if errors.Is(err, context.Canceled) {
+			f.Message = "interrupted" // and not what that has stopped
+		}
 	}
 	if p.logger != nil && !p.json {
 		p.logger.Error("ingot failed", "err", f.Message, "code", f.Code, "exit", f.Exit)
@@ -119,6 +120,8 @@ func judge(err error) (code string, exit int) {
 		return "input", exitInput
 	case errors.Is(err, client.ErrObstacle), errors.Is(err, syscall.ENOTDIR):
 		return "obstacle", exitInput
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		return "permission", exitFailed
 	}
 	return "failed", exitFailed
 }
@@ -143,45 +146,4 @@ func judgeCode(code openapi.Code) int {
 		return exitUnreachable
 	}
 	return exitFailed
-}
-
-// goesOn marks a transfer that can be gone on with.
-type goesOn struct{ error }
-
-// Unwrap makes errors.Is see the cause.
-func (g goesOn) Unwrap() error { return g.error }
-
-// explain says what failed, and the next step where the error itself cannot know
-// it.
-func explain(err error) string {
-	message, next := err.Error(), ""
-	switch {
-	case errors.Is(err, client.ErrUnreachable):
-		next = `; start one with "ingot serve", or name another with --registry`
-	case errors.Is(err, client.ErrLeaves):
-		next = "; --follow-links stores what it points at"
-	case errors.Is(err, format.ErrMalformed):
-		next = `; fetch the file again, or push it with --allow-malformed, as plain bytes`
-	}
-	// A connection that cannot be made is told without the request it was for.
-	var failed *url.Error
-	if next != "" && errors.As(err, &failed) {
-		base, _, _ := strings.Cut(failed.URL, "/v1/")
-		message = fmt.Sprintf("registry %s cannot be reached: %v", strings.TrimSuffix(base, "/healthz"), failed.Err)
-	}
-	if errors.As(err, new(goesOn)) {
-		next += "; run the same command again: it goes on where it stopped"
-	}
-	return message + next
-}
-
-// oneLine makes a message safe to show: messages hold names from files and words
-// from registries, which may hold line breaks or worse.
-func oneLine(message string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return ' '
-	}, message)
 }

@@ -16,8 +16,9 @@ import (
 
 func (p *program) lsCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "ls [NAMESPACE | NAMESPACE/NAME]",
-		Short: "List repositories, or the tags and versions of one",
+		Use:        "ls [NAMESPACE | NAMESPACE/NAME]",
+		SuggestFor: []string{"list"},
+		Short:      "List repositories, or the tags and versions of one",
 		Long: `Ls lists all repositories, those of a namespace, or the tags and versions of one
 repository, the newest version first.
 
@@ -71,7 +72,11 @@ func (p *program) lsRepos(ctx context.Context, namespace string) error {
 	if p.json {
 		return p.printJSON(map[string]any{"repos": repos})
 	}
-	if len(repos) == 0 {
+	switch {
+	case len(repos) > 0:
+	case namespace != "":
+		fmt.Fprintf(p.stderr, "nothing is in %s; \"ingot ls\" lists what is elsewhere\n", namespace)
+	default:
 		fmt.Fprintln(p.stderr, `nothing is here yet; "ingot push PATH namespace/name" makes a repository`)
 	}
 	t := table{titles: []string{"REPOSITORY", ">TAGS", ">VERSIONS"}}
@@ -109,7 +114,7 @@ func (p *program) lsRepo(ctx context.Context, repo name.Repo) error {
 		return err
 	}
 	if len(tags) == 0 && len(versions) == 0 {
-		return openapi.Errorf(openapi.CodeNotFound, "repository %s: not found; \"ingot ls\" lists what there is", repo)
+		return openapi.Errorf(openapi.CodeNotFound, "repository %s: not found", repo)
 	}
 	if p.json {
 		return p.printJSON(map[string]any{"repo": repo, "tags": tags, "versions": versions})

@@ -27,8 +27,9 @@ type pullFlags struct {
 func (p *program) pullCommand() *cobra.Command {
 	f := pullFlags{limit: defaultCacheSize}
 	cmd := &cobra.Command{
-		Use:   "pull REF DIR",
-		Short: "Make the files of a version in a folder, fetching only what is not here",
+		Use:        "pull REF DIR",
+		SuggestFor: []string{"download", "get", "fetch", "clone"},
+		Short:      "Make the files of a version in a folder, fetching only what is not here",
 		Long: `Pull makes the files of a version in DIR. Chunks that DIR or the cache holds are
 not fetched again; every chunk is compared with its name. Each file is replaced
 at once or not at all, and files that are not part of the version stay unless
@@ -42,7 +43,7 @@ at once or not at all, and files that are not part of the version stay unless
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ref, err := parseRef(args[0])
 			if err != nil {
-				return err
+				return swapped(cmd, args[0], args[1], err)
 			}
 			return p.pull(cmd.Context(), ref, args[1], f)
 		},

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -41,8 +43,9 @@ type pushFlags struct {
 func (p *program) pushCommand() *cobra.Command {
 	var f pushFlags
 	cmd := &cobra.Command{
-		Use:   "push PATH REF",
-		Short: "Store a folder or file as a version, sending only what is new",
+		Use:        "push PATH REF",
+		SuggestFor: []string{"upload", "add", "save"},
+		Short:      "Store a folder or file as a version, sending only what is new",
 		Long: `Push stores the folder or file at PATH as a version and points the tag of REF at
 it. Only chunks that the registry lacks are sent. A push that was interrupted
 goes on where it stopped when it is run again.
@@ -55,7 +58,7 @@ goes on where it stopped when it is run again.
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ref, err := parseRef(args[1])
 			if err != nil {
-				return err
+				return swapped(cmd, args[1], args[0], err)
 			}
 			return p.push(cmd.Context(), args[0], ref, f)
 		},
@@ -68,6 +71,22 @@ goes on where it stopped when it is run again.
 	flags.BoolVar(&f.malformed, "allow-malformed", false, "store a file that is not what its name says as plain bytes")
 	flags.BoolVar(&f.noResume, "no-resume", false, "start anew, and do not remember an interrupted push")
 	return cmd
+}
+
+// swapped returns err, of a word that should be a REF, unless that is a path and
+// the other word could be the REF.
+func swapped(cmd *cobra.Command, word, other string, err error) error {
+	if _, rerr := name.ParseRef(other); rerr != nil || isPath(other) || !isPath(word) {
+		return err
+	}
+	return usagef("%s: %.80q is a path and %.120q a REF: swap them; usage: %s", cmd.Name(), word, other, cmd.UseLine())
+}
+
+// isPath reports whether a word is meant as a path: it looks like one, or leads
+// somewhere.
+func isPath(word string) bool {
+	_, err := os.Stat(word)
+	return err == nil || strings.HasPrefix(word, ".") || filepath.IsAbs(word)
 }
 
 func (p *program) push(ctx context.Context, path string, ref name.Ref, f pushFlags) error {
@@ -161,7 +180,7 @@ func resumable(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return goesOn{errors.New("interrupted")}
 	}
-	if errors.Is(err, client.ErrUnreachable) {
+	if errors.Is(err, client.ErrUnreachable) || errors.Is(err, syscall.ENOSPC) {
 		return goesOn{err}
 	}
 	return err

@@ -18,8 +18,9 @@ type removal struct {
 
 func (p *program) rmCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "rm REF",
-		Short: "Remove a tag, or retire a version",
+		Use:        "rm REF",
+		SuggestFor: []string{"delete", "remove"},
+		Short:      "Remove a tag, or retire a version",
 		Long: `Rm removes the tag that REF names; its version stays, and can still be pulled by
 its digest. With namespace/name@digest it retires that version, which nobody can
 read any more; it is refused while a tag points at the version. Nothing is freed:

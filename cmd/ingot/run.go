@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -75,7 +76,10 @@ Without a tag it means ` + name.DefaultTag + `.`,
 	root.SetErr(p.stderr)
 	root.SetUsageTemplate(root.UsageTemplate() + "\n" + exitHelp)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usagef("%s: %v; see %s --help", cmd.Name(), err, cmd.CommandPath())
+		if words := cmd.Flags().Args(); cmd.HasSubCommands() && len(words) > 0 {
+			return unknownCommand(cmd, words) // its flags cannot be known either
+		}
+		return usagef("%v; see %s --help", err, cmd.CommandPath())
 	})
 	flags := root.PersistentFlags()
 	flags.StringVar(&p.registry, "registry", "", "`URL` or host:port of the registry (default $INGOT_REGISTRY, else "+defaultRegistry+")")
@@ -109,6 +113,7 @@ func (p *program) addCommands(root *cobra.Command) {
 		}
 	}
 	root.SetHelpCommandGroupID("Run:")
+	root.SetHelpCommand(helpCommand())
 }
 
 // unknownCommand refuses whatever is no command, and says what was meant.
@@ -116,11 +121,29 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	cmd.SuggestionsMinimumDistance = 2
-	if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
-		return usagef("unknown command %q; did you mean %s?", args[0], strings.Join(like, " or "))
+	for distance := 1; distance <= 2; distance++ {
+		cmd.SuggestionsMinimumDistance = distance
+		if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
+			return usagef("unknown command %q; did you mean %s?", args[0], strings.Join(like, " or "))
+		}
 	}
 	return usagef("unknown command %q; see %s --help", args[0], cmd.CommandPath())
+}
+
+// helpCommand is cobra's, but for a command that is not there.
+func helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Help about any command",
+		Long:  "Help prints what COMMAND does, as COMMAND --help does.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			about, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return unknownCommand(about, rest)
+			}
+			return about.Help()
+		},
+	}
 }
 
 // want accepts from least to most arguments.
@@ -133,10 +156,20 @@ func want(least, most int) cobra.PositionalArgs {
 	}
 }
 
-// parseRef reads a REF.
+// parseRef reads a REF, and says what a wrong one lacks.
 func parseRef(s string) (name.Ref, error) {
 	ref, err := name.ParseRef(s)
-	if err != nil && !strings.Contains(err.Error(), "namespace/name") {
+	repo, digest, pinned := strings.Cut(s, "@")
+	switch {
+	case err == nil:
+		return ref, nil
+	case strings.Contains(s, "://"):
+		return ref, fmt.Errorf("%w; a REF has no address, --registry names that", err)
+	case !strings.Contains(s, "/"):
+		return ref, fmt.Errorf("%w, such as acme/%s", err, cmp.Or(strings.Trim(s, ".-_"), "llama"))
+	case pinned && digest != "" && len(digest) < 64:
+		return ref, fmt.Errorf("%w; \"ingot ls %s --json\" has digests whole", err, repo)
+	case !strings.Contains(err.Error(), "namespace/name"):
 		return ref, fmt.Errorf("%w (a REF is namespace/name[:tag] or namespace/name@digest)", err)
 	}
 	return ref, err

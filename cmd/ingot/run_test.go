@@ -82,7 +82,7 @@ func TestUsage(t *testing.T) {
 		{"push here", "usage: ingot push PATH REF"},
 		{"push here acme", refs},
 		{"push here acme/x:", refs},
-		{"push here acme/x@abc", refs},
+		{"push here acme/x@abc", "64 lower-case hex digits"},
 		{"push here acme/x --annotation novalue", "KEY=VALUE"},
 		{"push here acme/x --annotation a=1 --annotation a=2", "twice"},
 		{"push here acme/x --expect 1234", "64 hex digits"},

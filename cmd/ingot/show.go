@@ -25,8 +25,9 @@ type showFlags struct{ tensors, all bool }
 func (p *program) showCommand() *cobra.Command {
 	var f showFlags
 	cmd := &cobra.Command{
-		Use:   "show REF",
-		Short: "Describe a version: files, tensors, and what it shares with others",
+		Use:        "show REF",
+		SuggestFor: []string{"info", "describe"},
+		Short:      "Describe a version: files, tensors, and what it shares with others",
 		Long: `Show describes a version: its files, how many tensors of which type, and how many
 of its chunks the parent and the other versions of the repository, the newest
 first, have as well. Long lists are cut short unless --all is given.

@@ -13,8 +13,9 @@ import (
 
 func (p *program) verifyCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "verify REF [DIR]",
-		Short: "Compare every byte of a version, or of a folder, with the manifest",
+		Use:        "verify REF [DIR]",
+		SuggestFor: []string{"check"},
+		Short:      "Compare every byte of a version, or of a folder, with the manifest",
 		Long: `Verify reads every chunk of a version from the registry and compares it with its
 name. With DIR it compares the files of that folder with the version instead, and
 changes nothing. Bad chunks and differing or missing files are exit code 5; other
