@@ -34,7 +34,7 @@ func parseGGUF(r io.ReaderAt, size int64) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	count, err := g.items(2*g.countWidth() + 8)
+	count, err := g.items(g.countWidth() + 16)
 	if err != nil {
 		return nil, fmt.Errorf("tensors: %w", err)
 	}
