@@ -1,7 +1,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: build install demo test test-torch lint bench bench-peers crash fuzz tools clean help
+.PHONY: build install demo test test-torch lint bench bench-peers crash large fuzz tools clean help
 
 GO ?= go
 FUZZTIME ?= 2m
@@ -57,6 +57,9 @@ bench-peers: build ## compare with other stores on the same work (long; builds a
 
 crash: tools ## kill clients and servers in the middle of pushes, ROUNDS (100) times
 	INGOT_CRASH_ROUNDS=$(ROUNDS) $(GO) test -count=1 -run '^TestCrash$$' -v -timeout 2h ./integration
+
+large: ## push and pull 100,000 tiny files, and a sparse file of 100 GiB (long)
+	INGOT_LARGE=1 $(GO) test -count=1 -run '^(TestTinyFiles|TestSparseFile)$$' -v -timeout 2h ./integration
 
 fuzz: ## run every fuzz target for FUZZTIME (2m) each
 	@grep -rHoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | sort | while IFS=: read -r file func; do \

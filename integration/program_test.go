@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -25,7 +26,11 @@ var build = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	out, err := exec.Command("go", "build", "-race", "-o", path, "../cmd/ingot").CombinedOutput()
+	args := []string{"build", "-race", "-o", path, "../cmd/ingot"}
+	if large() {
+		args = slices.Delete(args, 1, 2)
+	}
+	out, err := exec.Command("go", args...).CombinedOutput()
 	if err != nil {
 		return "", errors.New(string(out))
 	}

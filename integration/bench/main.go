@@ -7,7 +7,7 @@
 // cp); processor time is a multiple of a memcpy of the model. Every number is
 // the median of all rounds; each round has a new registry and new caches. Every
 // pull is compared with the original, byte for byte, and a difference ends the
-// run.
+// run. With -files it measures very many tiny files instead.
 package main
 
 import (
@@ -24,14 +24,15 @@ import (
 func main() {
 	mib := flag.Int("mib", 1024, "size of the model in MiB")
 	rounds := flag.Int("rounds", 3, "rounds whose median is reported")
+	files := flag.Int("files", 0, "measure so many tiny files instead of a model")
 	flag.Parse()
-	if err := run(*mib, *rounds); err != nil {
+	if err := run(*mib, *rounds, *files); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(mib, rounds int) error {
+func run(mib, rounds, files int) error {
 	root, err := os.Getwd() // go run is called in the root, by make bench
 	if err != nil {
 		return fmt.Errorf("find the repository: %w", err)
@@ -43,6 +44,9 @@ func run(mib, rounds int) error {
 		work:    work,
 		base:    filepath.Join(work, "models", "base"),
 		variant: filepath.Join(work, "models", "variant"),
+	}
+	if files > 0 {
+		return b.tiny(files)
 	}
 	if err := b.writeModels(int64(mib) << 20); err != nil {
 		return fmt.Errorf("write the models: %w", err)
