@@ -5,6 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -44,6 +48,35 @@ func TestExplain(t *testing.T) {
 		if !strings.HasPrefix(said, "do it: ") || !strings.Contains(said, tc.next) || exit != tc.exit {
 			t.Errorf("of %v it says %q with exit code %d, want %q and %d", tc.err, said, exit, tc.next, tc.exit)
 		}
+	}
+}
+
+// TestInterruptedTransfer interrupts a push and a pull when they have begun.
+func TestInterruptedTransfer(t *testing.T) {
+	const how = "run the same command again"
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte("{}"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for args, resumes := range map[string]bool{
+		"push " + dir + " a/b":             true,
+		"push " + dir + " a/b --no-resume": false,
+		"pull a/b " + t.TempDir():          true,
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+			if q.URL.Path == "/healthz" {
+				_, _ = w.Write([]byte(`{"status":"ok"}`)) // a failure is the caller's
+				return
+			}
+			cancel()
+			panic(http.ErrAbortHandler)
+		}))
+		got := call(ctx, map[string]string{"HOME": t.TempDir()}, append(strings.Fields(args), "--registry", s.URL)...)
+		if got.code != exitInterrupted || strings.Contains(got.stderr, how) != resumes || !strings.HasPrefix(got.stderr, "ingot: interrupted") {
+			t.Errorf("ingot %s: %+v, want an interrupt, that can be gone on from: %v", args, got, resumes)
+		}
+		s.Close()
 	}
 }
 

@@ -117,6 +117,9 @@ func (p *program) push(ctx context.Context, path string, ref name.Ref, f pushFla
 		got, err = r.Push(ctx, path, ref, o)
 		return err
 	})
+	if err != nil && o.Journal == "" {
+		return err // there is nothing to go on with
+	}
 	if err != nil {
 		return resumable(ctx, err)
 	}
