@@ -68,11 +68,15 @@ type File struct {
 	// tensors lie in that file is checked. Along does.
 	External map[string][]Tensor
 
-	// apart is the least tensor that is cut apart from what lies around it, in
-	// bytes: where thousands of numbers lie between texts, chunks of a few bytes
-	// would cost more than they save.
-	apart int64
+	// scattered says that other bytes lie between any two tensors, so that none can
+	// be gathered.
+	scattered bool
 }
+
+// leastApart is the least tensor in bytes that a scattered file is cut along. A
+// chunk costs some 100 bytes wherever it is named, and a small model may have
+// thousands of tensors that are hardly longer.
+const leastApart = 4 << 10
 
 // Open reads the structure of the size bytes of r.
 //
@@ -120,7 +124,7 @@ func (f *File) Cuts(r io.ReaderAt) iter.Seq2[chunker.Cut, error] {
 func (f *File) tensorCuts(yield func(chunker.Cut, error) bool) {
 	extents := make([]chunker.Extent, 0, len(f.Tensors))
 	for _, t := range f.Tensors {
-		if t.Length >= f.apart {
+		if !f.scattered || t.Length >= leastApart {
 			extents = append(extents, chunker.Extent{Offset: t.Offset, Length: t.Length, DType: t.Elem, TypeName: t.DType})
 		}
 	}

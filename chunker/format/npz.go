@@ -40,5 +40,5 @@ func parseNPZ(r io.ReaderAt, size int64) (*File, error) {
 	case tensors == nil:
 		return nil, errBeyond
 	}
-	return &File{Tensors: tensors}, nil
+	return &File{Tensors: tensors, scattered: true}, nil
 }

@@ -16,10 +16,6 @@ const ONNX = "onnx"
 // magic number, so that a file's first bytes must be likely.
 const maxIRVersion = 127
 
-// apartONNX is the least tensor that is cut apart: a graph has constants of a few
-// bytes in most of its nodes.
-const apartONNX = 4 << 10
-
 // costTensor is what a tensor takes in memory beside its texts, in bytes.
 const costTensor = 128
 
@@ -47,7 +43,7 @@ func parseONNX(r io.ReaderAt, size int64) (*File, error) {
 	if err := distinguish(m.tensors); err != nil {
 		return nil, err
 	}
-	return &File{Tensors: m.tensors, External: m.external, apart: apartONNX}, nil
+	return &File{Tensors: m.tensors, External: m.external, scattered: true}, nil
 }
 
 // checkONNX looks at the first field, which is ir_version in every known file.

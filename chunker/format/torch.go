@@ -41,7 +41,7 @@ func parseTorch(r io.ReaderAt, size int64) (*File, error) {
 	if tensors == nil {
 		return nil, malformedf("no storage in the checkpoint")
 	}
-	return &File{Tensors: tensors}, nil
+	return &File{Tensors: tensors, scattered: true}, nil
 }
 
 // enterTorchFolder takes the folder that all entries lie in off their names.
