@@ -76,8 +76,6 @@ func TestRealModels(t *testing.T) {
 		_, dir := r.pull(ref, weights(t, other.name))
 		checkTensors(t, dir, weights(t, other.name))
 	}
-	r.push(weights(t, "silero"), "real/silero") // formats that are not parsed
-	r.pull("real/silero", weights(t, "silero"))
 }
 
 // TestSyntheticFamily holds the same figures on weights whose entropy is known.

@@ -17,7 +17,6 @@ import torchzip
 
 BIG = 256 << 10  # bytes from which a tensor has chunks of its own
 SHARDS = 3
-QUANTIZED = {"q8_0": GGMLQuantizationType.Q8_0, "q4_0": GGMLQuantizationType.Q4_0}
 
 
 def finish(writer):
@@ -44,10 +43,18 @@ def save_quantized(folder, tensors, kind):
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
     for name, value in tensors.items():
         if value.dtype == np.float32 and value.ndim == 2:
-            writer.add_tensor(name, gguf.quantize(value, QUANTIZED[kind]), raw_dtype=QUANTIZED[kind])
+            writer.add_tensor(name, gguf.quantize(value, kind), raw_dtype=kind)
         else:
             writer.add_tensor(name, value)
     finish(writer)
+
+
+def save_q8_0(folder, tensors):
+    save_quantized(folder, tensors, GGMLQuantizationType.Q8_0)
+
+
+def save_q4_0(folder, tensors):
+    save_quantized(folder, tensors, GGMLQuantizationType.Q4_0)
 
 
 def save_onnx(folder, tensors, **where):

@@ -138,18 +138,23 @@ def derive():
 
 
 def convert():
-    """Writes weights that are there as safetensors in the other formats."""
+    """Writes weights that are there as safetensors in the other formats, alone in their folders."""
     original, fp16, bf16 = (load_file(OUT / m / WEIGHTS) for m in ("minilm", "minilm-fp16", "minilm-bf16"))
-    formats.save_gguf(folder("minilm-bf16-gguf"), bf16)
-    formats.save_torch(folder("minilm-bf16-torch"), bf16)
-    formats.save_gguf(folder("minilm-fp16-gguf"), fp16)
-    formats.save_torch_shards(folder("minilm-fp16-torch"), fp16)
-    formats.save_onnx(folder("minilm-fp16-onnx"), fp16)
-    formats.save_onnx_external(folder("minilm-fp16-onnx-external"), fp16)
-    formats.save_npz(folder("minilm-fp16-npz"), fp16)
-    formats.save_numpy(folder("minilm-fp16-numpy"), fp16)
-    for kind in formats.QUANTIZED:
-        formats.save_quantized(folder(f"minilm-{kind}"), original, kind)
+    for name, save, tensors in (
+        ("minilm-bf16-gguf", formats.save_gguf, bf16),
+        ("minilm-bf16-torch", formats.save_torch, bf16),
+        ("minilm-fp16-gguf", formats.save_gguf, fp16),
+        ("minilm-fp16-torch", formats.save_torch_shards, fp16),
+        ("minilm-fp16-onnx", formats.save_onnx, fp16),
+        ("minilm-fp16-onnx-external", formats.save_onnx_external, fp16),
+        ("minilm-fp16-npz", formats.save_npz, fp16),
+        ("minilm-fp16-numpy", formats.save_numpy, fp16),
+        ("minilm-q8_0", formats.save_q8_0, original),
+        ("minilm-q4_0", formats.save_q4_0, original),
+    ):
+        target = OUT / name
+        target.mkdir()
+        save(target, tensors)
 
 
 def recipe():
