@@ -167,29 +167,43 @@ func (g *ggufReader) dimensions() ([]uint64, error) {
 	return dims, nil
 }
 
-// placeGGUF moves the tensors to where they lie in a file whose data starts at
-// start. One whose type does not tell its length ends where the next starts.
+// placeGGUF moves the tensors to where they lie in a file of size bytes whose
+// data starts at start.
 func placeGGUF(tensors []Tensor, start, size int64) (*File, error) {
 	if len(tensors) > 0 && start > size {
 		return nil, malformedf("data starts at %d of %d bytes", start, size)
 	}
+	for i := range tensors {
+		tensors[i].Offset += start
+	}
 	sortTensors(tensors)
-	next := size
+	if err := endAtNext(tensors, size); err != nil {
+		return nil, err
+	}
+	tensors = firstOfEach(tensors)
+	if err := checkApart(size, tensors); err != nil {
+		return nil, err
+	}
+	return &File{Tensors: tensors}, nil
+}
+
+// endAtNext lets each of the sorted tensors whose type does not tell its length
+// end where the next one starts, or at end.
+func endAtNext(tensors []Tensor, end int64) error {
+	next, here := end, end // the offset behind here, where the last tensors seen start
 	for i := len(tensors) - 1; i >= 0; i-- {
 		t := &tensors[i]
-		t.Offset += start
-		if i+1 < len(tensors) && tensors[i+1].Offset > t.Offset {
-			next = tensors[i+1].Offset
+		if t.Offset < here {
+			next, here = here, t.Offset
 		}
 		if t.Length >= 0 {
 			continue
 		}
 		if t.Length = next - t.Offset; t.Length <= 0 {
-			return nil, malformedf("tensor %.120q: nothing at %d of the file's %d bytes", t.Name, t.Offset, size)
+			return malformedf("tensor %.120q: nothing at %d of the file's %d bytes", t.Name, t.Offset, end)
 		}
 	}
-	tensors = firstOfEach(tensors)
-	return &File{Tensors: tensors}, checkApart(size, tensors)
+	return nil
 }
 
 // firstOfEach leaves out tensors with exactly the same bytes as another whose
