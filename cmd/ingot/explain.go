@@ -43,6 +43,12 @@ type goesOn struct{ error }
 // Unwrap makes errors.Is see the cause.
 func (g goesOn) Unwrap() error { return g.error }
 
+// advised is an error that says itself what to do.
+type advised struct{ error }
+
+// Unwrap makes errors.Is see the cause.
+func (a advised) Unwrap() error { return a.error }
+
 // explain says what failed, and the next step.
 func explain(err error) string {
 	message := err.Error()
@@ -63,7 +69,7 @@ func explain(err error) string {
 
 // nextStep says what to do about err, or nothing when that says it.
 func nextStep(err error) string {
-	if errors.Is(err, errUsage) || errors.Is(err, errInput) {
+	if errors.Is(err, errUsage) || errors.Is(err, errInput) || errors.As(err, new(advised)) {
 		return ""
 	}
 	if sent, ok := errors.AsType[*openapi.Error](err); ok && sent.Code == openapi.CodeNotFound {

@@ -51,6 +51,29 @@ func TestExplain(t *testing.T) {
 	}
 }
 
+func TestAdviceIsGivenOnce(t *testing.T) {
+	err := advised{fmt.Errorf("open cache: %w; name another", syscall.EACCES)}
+	if said := explain(err); said != err.Error() {
+		t.Errorf("said %q", said)
+	}
+}
+
+// TestTransferGoesOn asks when a push or pull that failed is to be run again.
+func TestTransferGoesOn(t *testing.T) {
+	for err, again := range map[error]bool{
+		client.ErrUnreachable: true,
+		syscall.ENOSPC:        true,
+		openapi.Errorf(openapi.CodeNoSpace, "full"):      true,
+		openapi.Errorf(openapi.CodeUnavailable, "later"): true,
+		openapi.Errorf(openapi.CodeNotFound, "gone"):     false,
+		client.ErrInput: false,
+	} {
+		if got := errors.As(resumable(t.Context(), err), new(goesOn)); got != again {
+			t.Errorf("%v goes on: %v, want %v", err, got, again)
+		}
+	}
+}
+
 // TestInterruptedTransfer interrupts a push and a pull when they have begun.
 func TestInterruptedTransfer(t *testing.T) {
 	const how = "run the same command again"

@@ -103,7 +103,7 @@ func (p *program) openCache(f pullFlags) (*client.Cache, error) {
 	}
 	cache, err := client.OpenCache(dir, int64(f.limit))
 	if err != nil {
-		return nil, fmt.Errorf("%w; name another folder with --cache, or give --no-cache", err)
+		return nil, advised{fmt.Errorf("%w; name another folder with --cache, or give --no-cache", err)}
 	}
 	return cache, nil
 }

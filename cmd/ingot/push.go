@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -183,7 +182,7 @@ func resumable(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return goesOn{errors.New("interrupted")}
 	}
-	if errors.Is(err, client.ErrUnreachable) || errors.Is(err, syscall.ENOSPC) {
+	if _, exit := judge(err); exit == exitUnreachable || exit == exitNoSpace {
 		return goesOn{err}
 	}
 	return err
