@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/ingot-ml/ingot/client"
 	"github.com/ingot-ml/ingot/registry/name"
@@ -75,12 +76,7 @@ Without a tag it means ` + name.DefaultTag + `.`,
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
 	root.SetUsageTemplate(root.UsageTemplate() + "\n" + exitHelp)
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		if words := cmd.Flags().Args(); cmd.HasSubCommands() && len(words) > 0 {
-			return unknownCommand(cmd, words) // its flags cannot be known either
-		}
-		return usagef("%v; see %s --help", err, cmd.CommandPath())
-	})
+	root.SetFlagErrorFunc(wrongFlag)
 	flags := root.PersistentFlags()
 	flags.StringVar(&p.registry, "registry", "", "`URL` or host:port of the registry (default $INGOT_REGISTRY, else "+defaultRegistry+")")
 	flags.DurationVar(&p.timeout, "timeout", 0, "give up on a registry that does not answer for so long (default 5s, and 1m once a push or pull is under way)")
@@ -144,6 +140,26 @@ func helpCommand() *cobra.Command {
 			return about.Help()
 		},
 	}
+}
+
+// wrongFlag says what is wrong with a flag, and what may have been meant.
+func wrongFlag(cmd *cobra.Command, err error) error {
+	if words := cmd.Flags().Args(); cmd.HasSubCommands() && len(words) > 0 {
+		return unknownCommand(cmd, words) // its flags cannot be known either
+	}
+	var like []string
+	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok {
+		name := unknown.GetSpecifiedName()
+		cmd.Flags().VisitAll(func(f *pflag.Flag) {
+			if len(name) > 1 && (strings.HasPrefix(f.Name, name) || strings.HasPrefix(name, f.Name)) {
+				like = append(like, "--"+f.Name)
+			}
+		})
+	}
+	if len(like) > 0 {
+		return usagef("%v; did you mean %s?", err, strings.Join(like, " or "))
+	}
+	return usagef("%v; see %s --help", err, cmd.CommandPath())
 }
 
 // want accepts from least to most arguments.
