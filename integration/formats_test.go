@@ -58,11 +58,11 @@ func TestRealFormats(t *testing.T) {
 		want            string
 	}{
 		// As packages ship them.
-		{"fcpe", "fcpe", 0.95, "73 of 73 tensors equal, 1 files"},
-		{"g2p", "g2p", 0.95, "12 of 12 tensors equal, 1 files"},
-		{"magika", "magika", 0.95, "36 of 36 tensors equal, 1 files"},
-		{"ppocr", "ppocr", 0.95, "1070 of 1070 tensors equal, 3 files"},
-		{"silero", "silero", 0.95, "1023 of 1023 tensors equal, 8 files"},
+		{"fcpe", "fcpe", 0.86, "73 of 73 tensors equal, 1 files"},
+		{"g2p", "g2p", 0.86, "12 of 12 tensors equal, 1 files"},
+		{"magika", "magika", 0.86, "36 of 36 tensors equal, 1 files"},
+		{"ppocr", "ppocr", 0.86, "1070 of 1070 tensors equal, 3 files"},
+		{"silero", "silero", 0.40, "1023 of 1023 tensors equal, 8 files"},
 		// As the formats' libraries wrote them.
 		{"minilm-bf16-torch", "minilm-bf16", 0.72, "104 of 104 tensors equal, 1 files"},
 		{"minilm-q8_0", "minilm", 0.97, "104 of 104 tensors equal, 1 files"},
