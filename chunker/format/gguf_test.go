@@ -40,7 +40,7 @@ func TestGGUF(t *testing.T) {
 			start := int64(len(b)) - 160
 			want := []format.Tensor{
 				{Name: "a", DType: "F32", Elem: f32, Shape: []uint64{2, 3}, Offset: start, Length: 24},
-				{Name: "b", DType: "Q4_0", Elem: chunker.U8, Shape: []uint64{2, 1, 1, 64}, Offset: start + 32, Length: 72},
+				{Name: "b", DType: "Q4_0", Elem: chunker.Untyped, Shape: []uint64{2, 1, 1, 64}, Offset: start + 32, Length: 72},
 				{Name: "c", DType: "BF16", Elem: bf16, Shape: []uint64{}, Offset: start + 128, Length: 2},
 				{Name: "d", DType: "F16", Elem: f16, Shape: []uint64{0, 5}, Offset: start + 160, Length: 0},
 			}
@@ -61,38 +61,38 @@ func TestGGUFTypes(t *testing.T) {
 	}{
 		0:  {"F32", chunker.F32, 32},
 		1:  {"F16", chunker.F16, 16},
-		2:  {"Q4_0", chunker.U8, 4.5},
-		3:  {"Q4_1", chunker.U8, 5},
-		6:  {"Q5_0", chunker.U8, 5.5},
-		7:  {"Q5_1", chunker.U8, 6},
-		8:  {"Q8_0", chunker.U8, 8.5},
-		10: {"Q2_K", chunker.U8, 2.625},
-		11: {"Q3_K", chunker.U8, 3.4375},
-		12: {"Q4_K", chunker.U8, 4.5},
-		13: {"Q5_K", chunker.U8, 5.5},
-		14: {"Q6_K", chunker.U8, 6.5625},
-		15: {"Q8_K", chunker.U8, 9.125},
-		16: {"IQ2_XXS", chunker.U8, 2.0625},
-		17: {"IQ2_XS", chunker.U8, 2.3125},
-		18: {"IQ3_XXS", chunker.U8, 3.0625},
-		19: {"IQ1_S", chunker.U8, 1.5625},
-		20: {"IQ4_NL", chunker.U8, 4.5},
-		21: {"IQ3_S", chunker.U8, 3.4375},
-		22: {"IQ2_S", chunker.U8, 2.5625},
-		23: {"IQ4_XS", chunker.U8, 4.25},
+		2:  {"Q4_0", chunker.Untyped, 4.5},
+		3:  {"Q4_1", chunker.Untyped, 5},
+		6:  {"Q5_0", chunker.Untyped, 5.5},
+		7:  {"Q5_1", chunker.Untyped, 6},
+		8:  {"Q8_0", chunker.Untyped, 8.5},
+		10: {"Q2_K", chunker.Untyped, 2.625},
+		11: {"Q3_K", chunker.Untyped, 3.4375},
+		12: {"Q4_K", chunker.Untyped, 4.5},
+		13: {"Q5_K", chunker.Untyped, 5.5},
+		14: {"Q6_K", chunker.Untyped, 6.5625},
+		15: {"Q8_K", chunker.Untyped, 9.125},
+		16: {"IQ2_XXS", chunker.Untyped, 2.0625},
+		17: {"IQ2_XS", chunker.Untyped, 2.3125},
+		18: {"IQ3_XXS", chunker.Untyped, 3.0625},
+		19: {"IQ1_S", chunker.Untyped, 1.5625},
+		20: {"IQ4_NL", chunker.Untyped, 4.5},
+		21: {"IQ3_S", chunker.Untyped, 3.4375},
+		22: {"IQ2_S", chunker.Untyped, 2.5625},
+		23: {"IQ4_XS", chunker.Untyped, 4.25},
 		24: {"I8", chunker.I8, 8},
 		25: {"I16", chunker.I16, 16},
 		26: {"I32", chunker.I32, 32},
 		27: {"I64", chunker.I64, 64},
 		28: {"F64", chunker.F64, 64},
-		29: {"IQ1_M", chunker.U8, 1.75},
+		29: {"IQ1_M", chunker.Untyped, 1.75},
 		30: {"BF16", chunker.BF16, 16},
-		34: {"TQ1_0", chunker.U8, 1.6875},
-		35: {"TQ2_0", chunker.U8, 2.0625},
-		39: {"MXFP4", chunker.U8, 4.25},
-		40: {"NVFP4", chunker.U8, 4.5},
-		41: {"Q1_0", chunker.U8, 1.125},
-		42: {"Q2_0", chunker.U8, 2.25},
+		34: {"TQ1_0", chunker.Untyped, 1.6875},
+		35: {"TQ2_0", chunker.Untyped, 2.0625},
+		39: {"MXFP4", chunker.Untyped, 4.25},
+		40: {"NVFP4", chunker.Untyped, 4.5},
+		41: {"Q1_0", chunker.Untyped, 1.125},
+		42: {"Q2_0", chunker.Untyped, 2.25},
 	} {
 		t.Run(tt.word, func(t *testing.T) {
 			bytes := int(512 * 3 * tt.bits / 8)
@@ -102,7 +102,7 @@ func TestGGUFTypes(t *testing.T) {
 				t.Errorf("got %+v, want %s of %d bytes", got, tt.elem, bytes)
 			}
 			checkMalformed(t, "x.gguf", gguf3.file(nil, infos, bytes-1), `tensor "a": `)
-			if tt.elem == chunker.U8 {
+			if tt.elem == chunker.Untyped {
 				infos[0] = gguf3.info("a", number, 0, 8, 512)
 				checkMalformed(t, "x.gguf", gguf3.file(nil, infos, 64), "rows of 8 elements, "+tt.word+" has blocks of")
 			}
@@ -116,13 +116,13 @@ func TestGGUFUnknownTypes(t *testing.T) {
 		infos []string
 		want  string
 	}{
-		"alone":           {[]string{gguf3.info("a", 31, 0, 7)}, "[a Q4_0_4_4 U8 0+100]"},
-		"two sizes":       {[]string{gguf3.info("a", 9, 0, 7)}, "[a Q8_1 U8 0+100]"},
+		"alone":           {[]string{gguf3.info("a", 31, 0, 7)}, "[a Q4_0_4_4 untyped 0+100]"},
+		"two sizes":       {[]string{gguf3.info("a", 9, 0, 7)}, "[a Q8_1 untyped 0+100]"},
 		"of the future":   {[]string{gguf3.info("a", 43, 0, 7)}, "[a ggml_type_43 untyped 0+100]"},
 		"the last number": {[]string{gguf3.info("a", math.MaxInt32, 0, 7)}, "[a ggml_type_2147483647 untyped 0+100]"},
-		"up to the next":  {[]string{gguf3.info("a", 4, 32, 7), gguf3.info("b", 24, 64, 7), gguf3.info("c", 43, 0)}, "[c ggml_type_43 untyped 0+32] [a Q4_2 U8 32+32] [b I8 I8 64+7]"},
-		"up to no bytes":  {[]string{gguf3.info("a", 4, 0, 7), gguf3.info("b", 24, 64, 0)}, "[a Q4_2 U8 0+64] [b I8 I8 64+0]"},
-		"no bytes before": {[]string{gguf3.info("b", 4, 0, 7), gguf3.info("a", 24, 0, 0)}, "[a I8 I8 0+0] [b Q4_2 U8 0+100]"},
+		"up to the next":  {[]string{gguf3.info("a", 4, 32, 7), gguf3.info("b", 24, 64, 7), gguf3.info("c", 43, 0)}, "[c ggml_type_43 untyped 0+32] [a Q4_2 untyped 32+32] [b I8 I8 64+7]"},
+		"up to no bytes":  {[]string{gguf3.info("a", 4, 0, 7), gguf3.info("b", 24, 64, 0)}, "[a Q4_2 untyped 0+64] [b I8 I8 64+0]"},
+		"no bytes before": {[]string{gguf3.info("b", 4, 0, 7), gguf3.info("a", 24, 0, 0)}, "[a I8 I8 0+0] [b Q4_2 untyped 0+100]"},
 		"no elements":     {[]string{gguf3.info("a", 43, 0, 7, 0)}, "[a ggml_type_43 untyped 0+0]"},
 		"the same place":  {[]string{gguf3.info("b", 43, 0, 7), gguf3.info("a", 43, 0, 7), gguf3.info("c", 43, 64, 7)}, "[a ggml_type_43 untyped 0+64] [c ggml_type_43 untyped 64+36]"},
 	} {
