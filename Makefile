@@ -69,6 +69,7 @@ fuzz: ## run every fuzz target for FUZZTIME (2m) each
 
 tools: ## install a C compiler and the Python environment, fetch the real weights
 	@integration/env/setup.sh
+	@integration/env/setup.sh api
 	@$(PYTHON) integration/env/weights.py
 
 clean: ## remove what was built and fetched

@@ -211,7 +211,9 @@ func checkResponse(t *testing.T, where, status string, r *openapi3.Response) {
 		return
 	}
 	names, _ := r.Extensions["x-codes"].([]any)
-	if (n >= http.StatusBadRequest) != (len(names) > 0) {
+	// net/http answers for headers that are too long, before there is a request.
+	coded := n >= http.StatusBadRequest && n != http.StatusRequestHeaderFieldsTooLarge
+	if coded != (len(names) > 0) {
 		t.Errorf("%s: response %s names the codes %v", where, status, names)
 	}
 	for _, name := range names {

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Installs what the tests need beside Go: a C compiler for the race detector
 # and a Python environment in .cache/venv with the packages that
-# requirements.txt pins. With the word "torch" it makes .cache/venv-torch from
-# requirements-torch.txt instead, 5 GB of it. A second run finds everything done
-# and says nothing.
+# requirements.txt pins. With the word "api" it makes .cache/venv-api from
+# requirements-api.txt instead, with "torch" .cache/venv-torch from
+# requirements-torch.txt, 5 GB of it. A second run finds everything done and says
+# nothing.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)

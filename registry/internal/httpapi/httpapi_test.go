@@ -167,6 +167,7 @@ func TestRefusals(t *testing.T) {
 		{"filter", "GET", "/v1/repos?namespace=a/b", "", "", openapi.CodeBadName},
 		{"limit 0", "GET", "/v1/repos?limit=0", "", "", openapi.CodeBadRequest},
 		{"limit too high", "GET", "/v1/repos?limit=1001", "", "", openapi.CodeBadRequest},
+		{"limit empty", "GET", "/v1/repos?limit=", "", "", openapi.CodeBadRequest},
 		{"limit no number", "GET", "/v1/repos?limit=x", "", "", openapi.CodeBadRequest},
 		{"long after", "GET", repo + "/tags?after=" + strings.Repeat("a", 257), "", "", openapi.CodeBadRequest},
 		{"diff with itself missing", "GET", "/v1/diff?a=acme/llama", "", "", openapi.CodeBadRequest},

@@ -82,7 +82,8 @@ func pageOf(c echo.Context) (after string, limit int, err error) {
 	if len(after) > maxAfter {
 		return "", 0, openapi.Errorf(openapi.CodeBadRequest, "after: %d bytes, want at most %d", len(after), maxAfter)
 	}
-	if s := c.QueryParam("limit"); s != "" {
+	if c.QueryParams().Has("limit") {
+		s := c.QueryParam("limit")
 		limit, err = strconv.Atoi(s)
 		if err != nil || limit < 1 || limit > openapi.MaxPage {
 			return "", 0, openapi.Errorf(openapi.CodeBadRequest, "limit %.20q: want 1 to %d", s, openapi.MaxPage)
