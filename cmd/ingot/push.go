@@ -103,6 +103,10 @@ func (p *program) push(ctx context.Context, path string, ref name.Ref, f pushFla
 		Annotations: annotations, FollowLinks: f.followLinks, AllowMalformed: f.malformed,
 		Expect: f.expect, Journal: p.journal(f.noResume),
 	}
+	// A misspelt path is told before a registry that is not running.
+	if _, err := os.Stat(path); err != nil {
+		return fmt.Errorf("push: %w: %w", err, client.ErrInput)
+	}
 	r, err := p.connectLong(ctx)
 	if err != nil {
 		return err
