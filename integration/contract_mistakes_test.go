@@ -64,6 +64,10 @@ func nameMistakes(v version) []mistake {
 		{openapi.CodeBadName, "GET", "/v1/repos?namespace=-", "", nil},
 		{openapi.CodeBadName, "GET", "/v1/diff?a=acme/llama:main&b=llama", "", nil},
 		{openapi.CodeBadName, "GET", "/v1/pushes/UPPER", "", nil},
+		{openapi.CodeBadName, "GET", "/v1/pushes/abc", "", nil},
+		{openapi.CodeBadName, "POST", "/v1/pushes/UPPER/missing", openapi.MediaDigests, make32(1)},
+		{openapi.CodeBadName, "PUT", "/v1/pushes/UPPER/chunks/" + v.digest.String(), openapi.MediaChunk, []byte("x")},
+		{openapi.CodeBadName, "POST", "/v1/pushes/UPPER/chunks", openapi.MediaChunks, frameOfOne()},
 		{openapi.CodeBadName, "DELETE", repoURL + "/versions/" + upper, "", nil},
 	}
 	for _, below := range []string{"", "/sha256", "/chunks/0", "/chunks?i=0"} {
@@ -104,6 +108,8 @@ func make32(n int) []byte { return bytes.Repeat([]byte{7}, n*chunker.DigestSize)
 func readMistakes(v version) []mistake {
 	return []mistake{
 		{openapi.CodeBadRequest, "GET", "/v1/repos?limit=0", "", nil},
+		{openapi.CodeBadRequest, "GET", "/v1/repos?limit=", "", nil},
+		{openapi.CodeBadRequest, "GET", "/v1/diff?a=acme/llama", "", nil},
 		{openapi.CodeBadRequest, "GET", repoURL + "/tags?limit=1001", "", nil},
 		{openapi.CodeBadRequest, "GET", repoURL + "/versions?limit=x", "", nil},
 		{openapi.CodeBadRequest, "GET", v.url() + "/chunks", "", nil},

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -26,8 +27,8 @@ type contract struct {
 	doc    *openapi3.T
 	router routers.Router
 
-	mu   sync.Mutex // protects seen
-	seen map[string][]int
+	mu   sync.Mutex          // protects seen
+	seen map[string][]string // the statuses, and the codes, that operations answered
 }
 
 func newContract(t *testing.T) *contract {
@@ -46,7 +47,7 @@ func newContract(t *testing.T) *contract {
 	}
 	openapi3filter.RegisterBodyDecoder("application/yaml", openapi3filter.PlainBodyDecoder)
 	openapi3filter.RegisterBodyDecoder("text/html", openapi3filter.PlainBodyDecoder)
-	return &contract{t: t, doc: doc, router: router, seen: map[string][]int{}}
+	return &contract{t: t, doc: doc, router: router, seen: map[string][]string{}}
 }
 
 // dropNots takes what values may not be out of the parameters: the library cannot
@@ -109,7 +110,7 @@ func (c *contract) check(req *http.Request, body []byte, resp *http.Response, an
 		c.checkUnrouted(where, resp.StatusCode, answer)
 		return
 	}
-	c.note(route.Operation.OperationID, resp.StatusCode)
+	c.note(route.Operation.OperationID, strconv.Itoa(resp.StatusCode))
 	in := &openapi3filter.RequestValidationInput{Request: req.Clone(context.Background()), PathParams: params, Route: route}
 	in.Request.Body = io.NopCloser(bytes.NewReader(body))
 	if req.Context().Value(provoked{}) == nil {
@@ -133,6 +134,7 @@ func (c *contract) check(req *http.Request, body []byte, resp *http.Response, an
 // checkCode holds a failure to the codes that its operation names.
 func (c *contract) checkCode(where string, op *openapi3.Operation, status int, answer []byte) {
 	code := c.code(where, status, answer)
+	c.note(op.OperationID, string(code))
 	r := op.Responses.Status(status)
 	if r == nil {
 		return // told already
@@ -162,24 +164,30 @@ func (c *contract) code(where string, status int, answer []byte) openapi.Code {
 	return doc.Error.Code
 }
 
-func (c *contract) note(operation string, status int) {
+func (c *contract) note(operation, answer string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !slices.Contains(c.seen[operation], status) {
-		c.seen[operation] = append(c.seen[operation], status)
+	if !slices.Contains(c.seen[operation], answer) {
+		c.seen[operation] = append(c.seen[operation], answer)
 	}
 }
 
-// checkSeen fails for every answer of every operation that a caller can bring
-// about and that was not seen.
+// checkSeen fails for every answer and every code of every operation that a caller
+// can bring about and that was not seen.
 func (c *contract) checkSeen() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for path, item := range c.doc.Paths.Map() {
 		for method, op := range item.Operations() {
-			for status := range op.Responses.Map() {
-				if n := statusOf(status); !rare(op, n) && !slices.Contains(c.seen[op.OperationID], n) {
-					c.t.Errorf("%s (%s %s): no answer %d was seen", op.OperationID, method, path, n)
+			for status, r := range op.Responses.Map() {
+				if rare(op, statusOf(status)) {
+					continue
+				}
+				names, _ := r.Value.Extensions["x-codes"].([]any)
+				for _, want := range append(names, status) {
+					if !slices.Contains(c.seen[op.OperationID], want.(string)) {
+						c.t.Errorf("%s (%s %s): no answer %s was seen", op.OperationID, method, path, want)
+					}
 				}
 			}
 		}
@@ -194,7 +202,8 @@ func statusOf(s string) int {
 
 // rare tells the answers that need a race, a fault, a registry in trouble, or one
 // that controls access: only then a push cannot be started. What net/http answers
-// by itself is no document of the API.
+// by itself is no document of the API. The tests of package httpapi bring about the
+// rest, with a service that fails in each way.
 func rare(op *openapi3.Operation, status int) bool {
 	return op.OperationID == "startPush" && status == http.StatusNotFound || slices.Contains([]int{
 		http.StatusConflict, http.StatusTooManyRequests, http.StatusInternalServerError,
