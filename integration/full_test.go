@@ -69,6 +69,9 @@ func TestFullRegistryDisk(t *testing.T) {
 	r.fails(exitNoSpace, "full/large", "push", large, "full/large")
 	r.fails(3, "full/large", "show", "full/large")
 	r.pull("full/small", small, "--no-cache")
+	r.kill()
+	r.start() // on a disk that is still full
+	r.pull("full/small", small, "--no-cache")
 
 	growDisk(t, disk, "512")
 	got := r.push(large, "full/large")

@@ -13,7 +13,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -21,27 +20,34 @@ import (
 
 // build makes the program once, with the race detector, so that the tests here
 // hunt races in the server and the client too.
-var build = sync.OnceValues(func() (string, error) {
-	path, err := filepath.Abs(filepath.Join(cache, "test", "ingot"))
+var build = sync.OnceValues(func() (string, error) { return compile("ingot", "-race") })
+
+// buildPlain makes the program as people have it, for tests of what it costs.
+var buildPlain = sync.OnceValues(func() (string, error) { return compile("ingot-plain") })
+
+func compile(name string, flags ...string) (string, error) {
+	path, err := filepath.Abs(filepath.Join(cache, "test", name))
 	if err != nil {
 		return "", err
 	}
-	args := []string{"build", "-race", "-o", path, "../cmd/ingot"}
-	if large() {
-		args = slices.Delete(args, 1, 2)
-	}
-	out, err := exec.Command("go", args...).CombinedOutput()
+	args := append([]string{"build", "-o", path}, flags...)
+	out, err := exec.Command("go", append(args, "../cmd/ingot")...).CombinedOutput()
 	if err != nil {
 		return "", errors.New(string(out))
 	}
 	return path, nil
-})
+}
 
-func program(t *testing.T) string {
-	t.Helper()
-	path, err := build()
+// program returns the path of the program that r runs.
+func (r *registry) program() string {
+	r.t.Helper()
+	made := build
+	if r.plain {
+		made = buildPlain
+	}
+	path, err := made()
 	if err != nil {
-		t.Fatalf("build ingot: %v", err)
+		r.t.Fatalf("build ingot: %v", err)
 	}
 	return path
 }
@@ -67,6 +73,8 @@ type registry struct {
 	home string // of the clients: their cache and journals
 	cmd  *exec.Cmd
 	log  *bytes.Buffer // what the server said; read it after stop
+	// plain says that client and server are built without the race detector.
+	plain bool
 }
 
 // serve starts a registry on an empty data folder.
@@ -94,7 +102,7 @@ func freeAddress(t *testing.T) string {
 func (r *registry) start() {
 	r.t.Helper()
 	r.log = &bytes.Buffer{}
-	r.cmd = exec.Command(program(r.t), "serve", "--data", r.data, "--listen", r.addr)
+	r.cmd = exec.Command(r.program(), "serve", "--data", r.data, "--listen", r.addr)
 	r.cmd.Stdout, r.cmd.Stderr = r.log, r.log
 	r.cmd.Env = r.environ()
 	if err := r.cmd.Start(); err != nil {
@@ -133,7 +141,7 @@ func (r *registry) environ() []string {
 
 // command prepares a call of the program as a client of r.
 func (r *registry) command(args ...string) *exec.Cmd {
-	cmd := exec.Command(program(r.t), args...)
+	cmd := exec.Command(r.program(), args...)
 	cmd.Env = r.environ()
 	return cmd
 }
