@@ -3,11 +3,13 @@ package versions_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
 	"testing"
 
 	"github.com/ingot-ml/ingot/chunker"
 	"github.com/ingot-ml/ingot/openapi"
+	"github.com/ingot-ml/ingot/registry/internal/registers"
 	"github.com/ingot-ml/ingot/registry/internal/versions"
 	"github.com/ingot-ml/ingot/registry/name"
 )
@@ -86,5 +88,26 @@ func TestTally(t *testing.T) {
 	// Of some 6000 kept the standard error is 1.3 %; this is six of them.
 	if off := float64(reckoned)/float64(bytes) - 1; off < -0.08 || off > 0.08 || counted < 92_000 || counted > 108_000 {
 		t.Errorf("reckoned %d bytes in %d things, want about %d in 100000", reckoned, counted, bytes)
+	}
+}
+
+// TestStatsTellSomeNamespacesApart has one more than are told apart: copies of one
+// record, since a push for each takes long.
+func TestStatsTellSomeNamespacesApart(t *testing.T) {
+	w, v := newWorld(t), newVersion(t, chunker.Digest{}, small(1))
+	w.push(alice, model, v, "")
+	record, _, err := w.engine.Get(t.Context(), "m/acme/model/"+v.digest.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range openapi.MaxNamespaces {
+		key := fmt.Sprintf("m/n%d/x/%s", i, v.digest)
+		if _, err := w.engine.CAS(t.Context(), key, registers.Absent, record); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := w.Stats(t.Context(), alice, "")
+	if err != nil || len(got.Namespaces) != openapi.MaxNamespaces || got.Versions != openapi.MaxNamespaces+1 || got.Unique != int64(len(small(1))) {
+		t.Errorf("%d namespaces, %d versions, %d unique, %v", len(got.Namespaces), got.Versions, got.Unique, err)
 	}
 }
