@@ -1,10 +1,11 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: build install demo test test-torch lint bench bench-peers crash large fuzz tools clean help
+.PHONY: build install demo test test-torch lint bench bench-peers crash large fuzz corpora tools clean help
 
 GO ?= go
 FUZZTIME ?= 2m
+FUZZCACHE = $(shell $(GO) env GOCACHE)/fuzz/github.com/ingot-ml/ingot
 PREFIX ?= /usr/local
 ROUNDS ?= 100
 CACHE := $(CURDIR)/.cache
@@ -61,10 +62,18 @@ crash: tools ## kill clients and servers in the middle of pushes, ROUNDS (100) t
 large: ## push and pull 100,000 tiny files, and a sparse file of 100 GiB (long)
 	INGOT_LARGE=1 $(GO) test -count=1 -run '^(TestTinyFiles|TestSparseFile)$$' -v -timeout 2h ./integration
 
-fuzz: ## run every fuzz target for FUZZTIME (2m) each
+fuzz: ## run every fuzz target for FUZZTIME (2m) each, from the corpora that are kept
+	@for corpus in $$(find . -path '*/testdata/corpus.tar.gz'); do \
+		cache=$(FUZZCACHE)/$${corpus%/testdata/*}; mkdir -p "$$cache"; tar -xzf "$$corpus" -C "$$cache"; \
+	done
 	@grep -rHoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | sort | while IFS=: read -r file func; do \
 		echo "$${file%/*} $${func#func }"; \
-		$(GO) test -run '^$$' -fuzz "^$${func#func }$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s "$${file%/*}" </dev/null; \
+		$(GO) test -run '^$$' -fuzz "^$${func#func }$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x "$${file%/*}" </dev/null; \
+	done
+
+corpora: ## keep what fuzzing has found as testdata/corpus.tar.gz of each package that reads untrusted bytes
+	@for dir in chunker/codec chunker/format cmd/ingot registry/manifest registry/internal/placement; do \
+		tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -C $(FUZZCACHE)/$$dir -c . | gzip -9n >$$dir/testdata/corpus.tar.gz; \
 	done
 
 tools: ## install a C compiler and the Python environment, fetch the real weights
