@@ -103,7 +103,11 @@ func (p *program) push(ctx context.Context, path string, ref name.Ref, f pushFla
 		Annotations: annotations, FollowLinks: f.followLinks, AllowMalformed: f.malformed,
 		Expect: f.expect, Journal: p.journal(f.noResume),
 	}
-	// A misspelt path is told before a registry that is not running.
+	// A wrong flag is told first, then a misspelt path, then a registry that is
+	// not running.
+	if _, err := p.connect(); err != nil {
+		return err
+	}
 	if _, err := os.Stat(path); err != nil {
 		return fmt.Errorf("push: %w: %w", err, client.ErrInput)
 	}
