@@ -26,16 +26,12 @@ func torch(t *testing.T) string {
 // what that adds to the registry to a header.
 func TestTorch(t *testing.T) {
 	interpreter := torch(t)
-	tests := []struct {
-		first, model string
-		share        float64
-		want         string
-	}{
-		{"minilm-bf16", "minilm-bf16-torch", 0.005, "104 tensors, 1 checkpoints, 0 modules"},
-		{"minilm-fp16", "minilm-fp16-torch", 0.005, "104 tensors, 3 checkpoints, 0 modules"},
-		{"fcpe", "fcpe", 0.005, "73 tensors, 1 checkpoints, 0 modules"},
+	tests := []struct{ first, model, want string }{
+		{"minilm-bf16", "minilm-bf16-torch", "104 tensors, 1 checkpoints, 0 modules"},
+		{"minilm-fp16", "minilm-fp16-torch", "104 tensors, 3 checkpoints, 0 modules"},
+		{"fcpe", "fcpe", "73 tensors, 1 checkpoints, 0 modules"},
 		// PyTorch writes the module's pickle and debugging records anew.
-		{"silero", "silero", 0.006, "0 tensors, 0 checkpoints, 1 modules"},
+		{"silero", "silero", "0 tensors, 0 checkpoints, 1 modules"},
 	}
 	r := serve(t)
 	for _, tt := range tests {
@@ -53,6 +49,6 @@ func TestTorch(t *testing.T) {
 			continue
 		}
 		again := r.push(saved, "torch/saved-"+tt.model)
-		atMost(t, tt.model+" saved by torch", again.BytesStored, tt.share, first.BytesTotal, 0)
+		atMost(t, tt.model+" saved by torch", again.BytesStored, 0.005, first.BytesTotal, 0)
 	}
 }
