@@ -76,7 +76,7 @@ corpora: ## keep what fuzzing has found as testdata/corpus.tar.gz of each packag
 		tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -C $(FUZZCACHE)/$$dir -c . | gzip -9n >$$dir/testdata/corpus.tar.gz; \
 	done
 
-tools: ## install a C compiler and the Python environment, fetch the real weights
+tools: ## install a C compiler and the Python environments, fetch the real weights
 	@integration/env/setup.sh
 	@integration/env/setup.sh api
 	@$(PYTHON) integration/env/weights.py

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"math/bits"
 	"slices"
 	"strings"
 
@@ -154,4 +155,21 @@ func (f *File) contentCuts(r io.ReaderAt) iter.Seq2[chunker.Cut, error] {
 			yield(chunker.Cut{}, fmt.Errorf("cut content: %d of %d bytes: %w", pos, f.Size, io.ErrUnexpectedEOF))
 		}
 	}
+}
+
+// arraySize returns what an array of that shape takes, in bits or bytes as the
+// width of an element is.
+func arraySize(shape []uint64, width uint64) (uint64, error) {
+	if slices.Contains(shape, 0) {
+		return 0, nil
+	}
+	size := width
+	for _, dim := range shape {
+		over, n := bits.Mul64(size, dim)
+		if over != 0 {
+			return 0, malformedf("shape %v overflows", shape)
+		}
+		size = n
+	}
+	return size, nil
 }

@@ -3,8 +3,6 @@ package format
 import (
 	"encoding/binary"
 	"io"
-	"math/bits"
-	"slices"
 	"strconv"
 
 	"github.com/ingot-ml/ingot/chunker"
@@ -123,20 +121,4 @@ func numpyElement(descr string) (elem chunker.DType, width uint64, ok bool) {
 		return chunker.Untyped, t.width, known
 	}
 	return 0, 0, false
-}
-
-// arraySize returns the bytes of an array.
-func arraySize(shape []uint64, width uint64) (uint64, error) {
-	if slices.Contains(shape, 0) {
-		return 0, nil
-	}
-	size := width
-	for _, dim := range shape {
-		over, n := bits.Mul64(size, dim)
-		if over != 0 {
-			return 0, malformedf("shape %v overflows", shape)
-		}
-		size = n
-	}
-	return size, nil
 }

@@ -3,8 +3,6 @@ package format
 import (
 	"fmt"
 	"math"
-	"math/bits"
-	"slices"
 	"strconv"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -284,16 +282,9 @@ func (t *onnxTensor) describe() error {
 // packedLength returns the bytes that elements of width bits take, the last of
 // which may be filled up.
 func packedLength(shape []uint64, width uint64) (int64, error) {
-	if slices.Contains(shape, 0) {
-		return 0, nil
+	total, err := arraySize(shape, width)
+	if err == nil && total > math.MaxInt64-7 {
+		err = malformedf("shape %v overflows", shape)
 	}
-	total := width
-	for _, dim := range shape {
-		over, n := bits.Mul64(total, dim)
-		if over != 0 || n > math.MaxInt64-7 {
-			return 0, malformedf("shape %v overflows", shape)
-		}
-		total = n
-	}
-	return int64((total + 7) / 8), nil
+	return int64((total + 7) / 8), err
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/bits"
 	"slices"
 
 	"github.com/ingot-ml/ingot/chunker"
@@ -133,16 +132,9 @@ func element(dtype string) (chunker.DType, uint64) {
 // checkShape makes sure that a tensor of that shape, with elements of width
 // bits, takes length bytes.
 func checkShape(shape []uint64, width, length uint64) error {
-	total := width
-	if slices.Contains(shape, 0) {
-		total = 0
-	}
-	for _, dim := range shape {
-		over, n := bits.Mul64(total, dim)
-		if over != 0 {
-			return malformedf("shape %v overflows", shape)
-		}
-		total = n
+	total, err := arraySize(shape, width)
+	if err != nil {
+		return err
 	}
 	if total%8 != 0 {
 		return malformedf("shape %v takes %d bits, which is no number of bytes", shape, total)
