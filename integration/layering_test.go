@@ -31,6 +31,8 @@ var allowed = map[string][]string{
 		"client/internal/folder", "client/internal/journal", "client/internal/source", "client/internal/wire",
 		"openapi", "registry/name", "registry/manifest"},
 
+	"client/agent": {"chunker", "openapi", "registry/name"},
+
 	// Floor 3: the registry's insides.
 	"registry/internal/access":                  {"registry/name"},
 	"registry/internal/registers":               {},
@@ -43,6 +45,29 @@ var allowed = map[string][]string{
 	"registry/internal/versions": {"chunker", "chunker/codec", "openapi", "registry/name", "registry/manifest",
 		"registry/internal/access", "registry/internal/blobs", "registry/internal/placement", "registry/internal/registers"},
 
+	"registry/internal/events": {"openapi", "registry/internal/access", "registry/name"},
+	"registry/internal/nodes":  {"openapi", "registry/internal/access", "registry/name"},
+
+	// Floor 3: the node's insides.
+	"nodecache/internal/tier":          {"chunker"},
+	"nodecache/internal/tier/tiertest": {"chunker", "nodecache/internal/tier"},
+	"nodecache/internal/disk":          {"chunker", "chunker/chunkdir", "chunker/codec", "nodecache/internal/tier", "registry/manifest"},
+	"nodecache/internal/ram":           {"chunker", "nodecache/internal/tier"},
+	"nodecache/internal/ledger":        {"chunker", "registry/name"},
+	"nodecache/internal/plan":          {"chunker", "openapi", "registry/manifest"},
+	"nodecache/internal/load": {"chunker", "client", "openapi", "registry/manifest", "registry/name",
+		"nodecache/internal/plan", "nodecache/internal/ram", "nodecache/internal/tier"},
+	"nodecache/internal/follow": {"chunker", "client", "openapi", "registry/name"},
+	"nodecache/internal/node": {"chunker", "client", "openapi", "registry/manifest", "registry/name",
+		"nodecache/internal/disk", "nodecache/internal/ledger", "nodecache/internal/load",
+		"nodecache/internal/plan", "nodecache/internal/ram", "nodecache/internal/tier"},
+	"nodecache/internal/nodeapi": {"chunker", "openapi", "registry/manifest", "registry/name", "nodecache/internal/node"},
+
+	// Floor 4: the node, and what holds requests for it.
+	"nodecache": {"chunker", "client", "openapi", "registry/name", "nodecache/internal/disk", "nodecache/internal/follow",
+		"nodecache/internal/node", "nodecache/internal/nodeapi", "nodecache/internal/ram"},
+	"nodecache/gate": {"client/agent", "openapi", "registry/name"},
+
 	// Floor 4: the registry.
 	"registry/internal/httpapi": {"chunker", "chunker/codec", "openapi", "registry/name", "registry/manifest",
 		"registry/internal/access", "registry/internal/blobs", "registry/internal/versions"},
@@ -50,8 +75,8 @@ var allowed = map[string][]string{
 		"registry/internal/bolt", "registry/internal/httpapi", "registry/internal/versions"},
 
 	// Floor 5: the program.
-	"cmd/ingot": {"chunker", "chunker/codec", "chunker/format", "chunker/synth", "client", "openapi",
-		"registry", "registry/name", "registry/manifest"},
+	"cmd/ingot": {"chunker", "chunker/codec", "chunker/format", "chunker/synth", "client", "client/agent",
+		"nodecache", "nodecache/gate", "openapi", "registry", "registry/name", "registry/manifest"},
 
 	// Floor 6: whole-system tests and their programs.
 	"integration":         {},
