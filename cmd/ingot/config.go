@@ -3,71 +3,44 @@ package main
 import (
 	"fmt"
 	"net"
-	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/pflag"
-
-	"github.com/ingot-ml/ingot/registry"
+	"go.yaml.in/yaml/v4"
 )
 
-const (
-	defaultListen = "127.0.0.1:7070"
-	// leastMemory is room for a few uploads at a time.
-	leastMemory = 16 << 20
-	// leastPushTTL keeps a push alive while its client waits to try again.
-	leastPushTTL = time.Minute
+// configVariable names the file in the environment.
+const configVariable = "INGOT_CONFIG"
 
-	// configVariable names the file in the environment.
-	configVariable = "INGOT_CONFIG"
-	// serveVariables begins the name of every variable that is a key.
-	serveVariables = "INGOT_SERVE_"
-)
-
-// config is what serve is told. A key has one name everywhere: as a flag, in the
-// file, and as a variable.
+// config is what a command that runs for long is told. A key has one name
+// everywhere: as a flag, in the file, and as a variable.
 type config struct {
-	data      string // empty is the user's data folder
-	listen    string
-	insecure  bool
-	memory    int64 // bytes
-	pushTTL   time.Duration
-	reserve   int64 // bytes, as in registry.Config
-	logLevel  string
-	logFormat string
-
-	keys []*key // in the order in which people see them
+	command string // or what of a file it is
+	example string // a line that such a file has
+	keys    []*key // in the order in which people see them
+	list    *list  // what only a file can say; nil for nothing
 }
 
-// newConfig returns the defaults.
-func newConfig() *config {
-	c := &config{
-		listen: defaultListen, memory: registry.DefaultMemory, pushTTL: registry.DefaultPushTTL,
-		logLevel: "info", logFormat: "text",
-	}
-	levels, formats := []string{"debug", "info", "warn", "error"}, []string{"text", "json"}
-	c.keys = []*key{
-		newKey("data", "DIR", "the path of a folder, without ~", &c.data, parsePath, asIs,
-			"folder of everything the registry keeps (default ingot/registry in the user's data folder)"),
-		newKey("listen", "HOST:PORT", "HOST:PORT, such as "+defaultListen, &c.listen, parseAddress, asIs,
-			"address to listen on"),
-		newKey("insecure", kindBool, "true or false", &c.insecure, parseBool, spellBool,
-			"allow an address that others can reach, though nothing controls their access"),
-		newKey("memory", kindSize, "a size of at least 16MiB, such as 512MiB", &c.memory, atLeast(leastMemory, parseSize), spellSize,
-			"most memory for uploads that come in at a time; more of them wait"),
-		newKey("push-ttl", "DURATION", "a duration of at least 1m, such as 36h or 7d", &c.pushTTL, atLeast(leastPushTTL, parseSpan), spellSpan,
-			"how long a push can be gone on with; what an expired one has sent is lost"),
-		newKey("reserve", kindSize, "a size such as 20GiB, or auto, or none", &c.reserve, parseReserve, spellReserve,
-			"room that uploads leave free on the disk; auto is 2 % of it, at least 1GiB, at most a 16th"),
-		newKey("log-level", "LEVEL", oneOf(levels), &c.logLevel, parseWord(levels), asIs,
-			"least level to log: "+oneOf(levels)),
-		newKey("log-format", "FORMAT", oneOf(formats), &c.logFormat, parseWord(formats), asIs,
-			"how to log: "+oneOf(formats)+", which is one object on a line"),
-	}
-	return c
+// list is a list of a file.
+type list struct {
+	name, usage string
+	source      string // of the entries
+	load        func(file string, entries []*yaml.Node) error
+	yaml        func() []*yaml.Node
+	json        func() any
 }
+
+// newConfig returns the config of a command.
+func newConfig(command, example string, keys ...*key) config {
+	for _, k := range keys {
+		k.variable = variables(command) + strings.ToUpper(strings.ReplaceAll(k.name, "-", "_"))
+	}
+	return config{command: command, example: example, keys: keys}
+}
+
+// variables begins the name of every variable that is a key of a command.
+func variables(command string) string { return "INGOT_" + strings.ToUpper(command) + "_" }
 
 // bind adds a flag for every key.
 func (c *config) bind(flags *pflag.FlagSet) {
@@ -88,6 +61,9 @@ func (c *config) key(name string, spell func(*key) string) *key {
 	return c.keys[i]
 }
 
+// source says who set the key.
+func (c *config) source(name string) string { return c.key(name, (*key).called).source }
+
 // suggest says which key was meant by name, or else which there are, and what more
 // is known.
 func (c *config) suggest(name string, spell func(*key) string, more ...string) string {
@@ -100,6 +76,14 @@ func (c *config) suggest(name string, spell func(*key) string, more ...string) s
 		return fmt.Sprintf("did you mean %s?", best)
 	}
 	return "known are " + strings.Join(known, ", ")
+}
+
+// suggestInFile is suggest for a name in a file.
+func (c *config) suggestInFile(name string) string {
+	if c.list != nil {
+		return c.suggest(name, (*key).called, c.list.name)
+	}
+	return c.suggest(name, (*key).called)
 }
 
 // load takes what the sources say, the later over the earlier: the defaults, the
@@ -124,7 +108,7 @@ func (c *config) load(file string, environ []string, flags *pflag.FlagSet) error
 func (c *config) loadEnvironment(environ []string) (first error) {
 	for _, entry := range slices.Sorted(slices.Values(environ)) {
 		name, text, _ := strings.Cut(entry, "=")
-		if !strings.HasPrefix(name, serveVariables) {
+		if !strings.HasPrefix(name, variables(c.command)) {
 			continue
 		}
 		if err := c.loadVariable(name, text); err != nil && first == nil {
@@ -137,9 +121,10 @@ func (c *config) loadEnvironment(environ []string) (first error) {
 // loadVariable takes one variable. An empty one says nothing: that is how files
 // of containers leave one out.
 func (c *config) loadVariable(name, text string) error {
-	k := c.key(name, (*key).variable)
+	spell := func(k *key) string { return k.variable }
+	k := c.key(name, spell)
 	if k == nil {
-		return usagef("unknown variable %.80q in the environment: %s", name, c.suggest(name, (*key).variable, configVariable))
+		return usagef("unknown variable %.80q in the environment: %s", name, c.suggest(name, spell, configVariable))
 	}
 	if text == "" {
 		return nil
@@ -165,37 +150,15 @@ func (c *config) loadFlags(flags *pflag.FlagSet) (first error) {
 	return first
 }
 
-// settle replaces what depends on the process by what it means, and refuses what
-// does not go together.
-func (c *config) settle(p *program) error {
-	if err := c.checkListen(); err != nil {
-		return err
-	}
-	if c.data == "" {
-		below, err := p.folder("XDG_DATA_HOME", filepath.Join(".local", "share"))
-		if err != nil {
-			return usagef("serve: no folder for the data: %v; name one with --data", err)
-		}
-		c.data = filepath.Join(below, "registry")
-	}
-	abs, err := filepath.Abs(c.data)
+// checkReach refuses an address that others can reach unless they may.
+func checkReach(listen, source, instead string, insecure bool) error {
+	host, _, err := net.SplitHostPort(listen)
 	if err != nil {
-		return fmt.Errorf("serve: data %s: %w", c.data, err)
-	}
-	c.data = abs
-	return nil
-}
-
-// checkListen refuses an address that others can reach unless they may.
-func (c *config) checkListen() error {
-	host, _, err := net.SplitHostPort(c.listen)
-	if err != nil {
-		return usagef("listen %.80q: %v", c.listen, err)
+		return usagef("listen %.80q: %v", listen, err)
 	}
 	ip := net.ParseIP(host)
-	if c.insecure || host == "localhost" || ip != nil && ip.IsLoopback() {
+	if insecure || host == "localhost" || ip != nil && ip.IsLoopback() {
 		return nil
 	}
-	source := c.key("listen", (*key).called).source
-	return usagef("listen %s (%s) can be reached by others, and there is no access control yet: use %s, or allow it with --insecure", c.listen, source, defaultListen)
+	return usagef("listen %s (%s) can be reached by others, and there is no access control yet: use %s, or allow it with --insecure", listen, source, instead)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -36,8 +37,13 @@ func (c *config) loadYAML(file string, text []byte) error {
 	if err != nil || top == nil {
 		return err
 	}
+	return c.loadMapping(file, top)
+}
+
+// loadMapping takes the keys of a mapping, up to the first mistake.
+func (c *config) loadMapping(file string, top *yaml.Node) error {
 	if top.Kind != yaml.MappingNode {
-		return misplaced(file, top, "this is %s: want lines such as listen: %s", kindOf(top), defaultListen)
+		return misplaced(file, top, "this is %s: want lines such as %s", kindOf(top), c.example)
 	}
 	lines := map[string]int{}
 	for i := 0; i+1 < len(top.Content); i += 2 {
@@ -56,19 +62,32 @@ func (c *config) loadYAML(file string, text []byte) error {
 // loadPair takes one key of a file.
 func (c *config) loadPair(file string, name, value *yaml.Node) error {
 	if name.Kind != yaml.ScalarNode {
-		return misplaced(file, name, "this is %s, want a key: %s", kindOf(name), c.suggest("", (*key).called))
+		return misplaced(file, name, "this is %s, want a key: %s", kindOf(name), c.suggestInFile(""))
+	}
+	source := fmt.Sprintf("%s:%d", file, name.Line)
+	if c.list != nil && name.Value == c.list.name {
+		return c.list.take(file, source, value)
 	}
 	k := c.key(name.Value, (*key).called)
 	if k == nil {
-		return misplaced(file, name, "unknown key %.80q: %s", name.Value, c.suggest(name.Value, (*key).called))
+		return misplaced(file, name, "unknown key %.80q: %s", name.Value, c.suggestInFile(name.Value))
 	}
 	if !k.takes(value) {
 		return misplaced(file, value, "%s is %s: want %s", k.name, kindOf(value), k.want)
 	}
-	if err := k.give(value.Value, fmt.Sprintf("%s:%d", file, name.Line)); err != nil {
+	if err := k.give(value.Value, source); err != nil {
 		return misplaced(file, value, "%s %.80q: %v", k.name, value.Value, err)
 	}
 	return nil
+}
+
+// take takes the entries of a list.
+func (l *list) take(file, source string, value *yaml.Node) error {
+	if value.Kind != yaml.SequenceNode {
+		return misplaced(file, value, "%s is %s: want a list", l.name, kindOf(value))
+	}
+	l.source = source
+	return l.load(file, value.Content)
 }
 
 // takes tells whether a value in the file is of the right type for the key.
@@ -80,7 +99,7 @@ func (k *key) takes(value *yaml.Node) bool {
 	case "!!bool":
 		return k.kind == kindBool
 	case "!!int":
-		return k.kind == kindSize
+		return slices.Contains(numbers, k.kind)
 	}
 	return value.Tag == "!!str" && k.kind != kindBool
 }

@@ -12,7 +12,7 @@ type setting struct {
 	Source string `json:"source"`
 }
 
-// printConfig prints what serve would run with: a file that says the same, and in
+// printConfig prints what the command would run with: a file that says the same, and in
 // comments who said it.
 func (p *program) printConfig(c *config) error {
 	if p.json {
@@ -36,6 +36,9 @@ func (c *config) settings() map[string]setting {
 		}
 		all[k.name] = s
 	}
+	if c.list != nil {
+		all[c.list.name] = setting{c.list.json(), c.list.source}
+	}
 	return all
 }
 
@@ -43,17 +46,28 @@ func (c *config) settings() map[string]setting {
 func (c *config) yaml() ([]byte, error) {
 	top := &yaml.Node{Kind: yaml.MappingNode}
 	for _, k := range c.keys {
-		tag := "!!str"
-		if k.kind == kindBool {
-			tag = "!!bool"
-		}
+		top.Content = append(top.Content, k.pair(k.source)...)
+	}
+	if c.list != nil {
 		top.Content = append(top.Content,
-			&yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: k.name},
-			&yaml.Node{Kind: yaml.ScalarNode, Tag: tag, Value: k.get(), LineComment: k.source})
+			&yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: c.list.name, LineComment: c.list.source},
+			&yaml.Node{Kind: yaml.SequenceNode, Content: c.list.yaml()})
 	}
 	text, err := yaml.Dump(top, yaml.WithLineWidth(-1))
 	if err != nil {
 		return nil, fmt.Errorf("print configuration: %w", err)
 	}
 	return text, nil
+}
+
+// pair returns the key and its value as they stand in a file.
+func (k *key) pair(comment string) []*yaml.Node {
+	tag := "!!str"
+	if k.kind == kindBool {
+		tag = "!!bool"
+	}
+	return []*yaml.Node{
+		{Kind: yaml.ScalarNode, Tag: "!!str", Value: k.name},
+		{Kind: yaml.ScalarNode, Tag: tag, Value: k.get(), LineComment: comment},
+	}
 }

@@ -17,7 +17,7 @@ import (
 )
 
 // values returns what every key of c is set to.
-func values(c *config) map[string]string {
+func values(c *serveConfig) map[string]string {
 	all := map[string]string{}
 	for _, k := range c.keys {
 		all[k.name] = k.get()
@@ -26,10 +26,10 @@ func values(c *config) map[string]string {
 }
 
 // loadArgs loads a configuration as serve does.
-func loadArgs(t *testing.T, file string, environ []string, args ...string) (*config, error) {
+func loadArgs(t *testing.T, file string, environ []string, args ...string) (*serveConfig, error) {
 	t.Helper()
 	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
-	newConfig().bind(flags)
+	newServeConfig().bind(flags)
 	if err := flags.Parse(args); err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +40,7 @@ func loadArgs(t *testing.T, file string, environ []string, args ...string) (*con
 		}
 		file = path
 	}
-	c := newConfig()
+	c := newServeConfig()
 	return c, c.load(file, environ, flags)
 }
 
@@ -68,7 +68,7 @@ func TestConfigPrecedence(t *testing.T) {
 		"log-level":  {"debug", "warn", "error"},
 		"log-format": {"json", "json", "json"},
 	}
-	for _, k := range newConfig().keys {
+	for _, k := range newServeConfig().keys {
 		in, ok := given[k.name]
 		if !ok {
 			t.Fatalf("the test does not know %s", k.name)
@@ -81,7 +81,7 @@ func TestConfigPrecedence(t *testing.T) {
 				file, want, source = "# a comment\n"+k.name+": "+in[0]+"\n", in[0], "ingot.yaml:2"
 			}
 			if sources&2 != 0 {
-				environ, want, source = []string{k.variable() + "=" + in[1]}, in[1], "environment "+k.variable()
+				environ, want, source = []string{k.variable + "=" + in[1]}, in[1], "environment "+k.variable
 			}
 			if sources&4 != 0 {
 				args, want, source = []string{"--" + k.name + "=" + in[2]}, in[2], "flag --"+k.name
@@ -147,7 +147,7 @@ func TestConfigFile(t *testing.T) {
 		{"no characters", "data: \xff\n", "f:1:1: not YAML"},
 		{"deep", strings.Repeat("[", 20_000), "not YAML: exceeded max depth"},
 	} {
-		err := newConfig().loadYAML("f", []byte(tc.text))
+		err := newServeConfig().loadYAML("f", []byte(tc.text))
 		if tc.says == "" && err == nil {
 			continue
 		}
@@ -173,7 +173,7 @@ func TestConfigFileThatCannotBeRead(t *testing.T) {
 		dir:                          "is a directory",
 		filepath.Join(dir, "no.yml"): "name a file with --config or INGOT_CONFIG",
 	} {
-		err := newConfig().loadFile(path)
+		err := newServeConfig().loadFile(path)
 		if (err == nil) != (says == "") || err != nil && (!strings.Contains(err.Error(), says) || !errors.Is(err, errUsage)) {
 			t.Errorf("%s: %v; want %q", path, err, says)
 		}
@@ -206,7 +206,7 @@ func TestConfigJudgesWhatIsOverruled(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "ingot.yaml:1:13: log-format") {
 		t.Errorf("loaded with %v", err)
 	}
-	if c.logFormat != "json" || c.memory != 64<<20 {
+	if c.log.format != "json" || c.memory != 64<<20 {
 		t.Errorf("what is right does not hold: %v", values(c))
 	}
 }
@@ -250,7 +250,7 @@ func FuzzConfig(f *testing.F) {
 	f.Add([]byte("? - a\n: |-\n  b\n"))
 	place := regexp.MustCompile(`^f:[1-9][0-9]*:[1-9][0-9]*: `)
 	f.Fuzz(func(t *testing.T, text []byte) {
-		c := newConfig()
+		c := newServeConfig()
 		c.data = "/data" // as settle does
 		if err := c.loadYAML("f", text); err != nil {
 			if !place.MatchString(err.Error()) || !errors.Is(err, errUsage) {
@@ -262,7 +262,7 @@ func FuzzConfig(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		again := newConfig()
+		again := newServeConfig()
 		if err := again.loadYAML("f", printed); err != nil {
 			t.Fatalf("printed what is refused: %v\n%s", err, printed)
 		}
@@ -274,14 +274,14 @@ func FuzzConfig(f *testing.F) {
 
 func TestEveryKeyIsRead(t *testing.T) {
 	names := []string{}
-	for _, k := range newConfig().keys {
+	for _, k := range newServeConfig().keys {
 		names = append(names, k.name)
 		if k.usage == "" || k.want == "" || k.kind == "" {
 			t.Errorf("%s is not described", k.name)
 		}
 	}
 	slices.Sort(names)
-	if len(slices.Compact(names)) != len(newConfig().keys) {
+	if len(slices.Compact(names)) != len(newServeConfig().keys) {
 		t.Errorf("two keys have one name: %v", names)
 	}
 }

@@ -117,13 +117,13 @@ line that names the place, even where another source decides.
 | key | flag | variable | value | default |
 |---|---|---|---|---|
 `, configVariable)
-	c := newConfig()
+	c := newServeConfig()
 	for _, k := range c.keys {
 		initial := "`" + k.get() + "`"
 		if k.get() == "" {
 			initial = "see below"
 		}
-		fmt.Fprintf(&b, "| `%s` | `--%s` | `%s` | %s | %s |\n", k.name, k.name, k.variable(), k.want, initial)
+		fmt.Fprintf(&b, "| `%s` | `--%s` | `%s` | %s | %s |\n", k.name, k.name, k.variable, k.want, initial)
 	}
 	fmt.Fprintf(&b, "\n## What the keys mean\n\n")
 	for _, k := range c.keys {
@@ -153,7 +153,7 @@ With `+"`--json`"+` it prints value and source of each key.
 
 // exampleFile is a file with every key.
 func exampleFile(t *testing.T) []byte {
-	c := newConfig()
+	c := newServeConfig()
 	for _, set := range [][2]string{
 		{"data", "/srv/ingot"}, {"memory", "1GiB"}, {"push-ttl", "3d"}, {"reserve", "50GiB"}, {"log-format", "json"},
 	} {

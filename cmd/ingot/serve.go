@@ -16,7 +16,7 @@ import (
 func (p *program) serveCommand() *cobra.Command {
 	var file string
 	var printOnly bool
-	told := newConfig()
+	told := newServeConfig()
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run a registry",
@@ -45,9 +45,9 @@ With --json --print-config it prints, for each key:
   ingot serve --config ingot.yaml --log-format json`,
 		Args: want(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c := newConfig()
+			c := newServeConfig()
 			err := c.load(cmp.Or(file, p.env(configVariable)), p.environ, cmd.Flags())
-			logger := p.newLogger(c)
+			logger := p.newLogger(c.log)
 			if err == nil {
 				err = c.settle(p)
 			}
@@ -55,7 +55,7 @@ With --json --print-config it prints, for each key:
 				return err
 			}
 			if printOnly {
-				return p.printConfig(c)
+				return p.printConfig(&c.config)
 			}
 			return p.serve(cmd.Context(), c, logger)
 		},
@@ -66,30 +66,7 @@ With --json --print-config it prints, for each key:
 	return cmd
 }
 
-// newLogger returns the logger that the configuration asks for. If that writes
-// JSON, the failure of the program is its last line.
-func (p *program) newLogger(c *config) *slog.Logger {
-	o := &slog.HandlerOptions{}
-	if level := new(slog.Level); level.UnmarshalText([]byte(c.logLevel)) == nil {
-		o.Level = level
-	}
-	if c.logFormat == "text" {
-		return slog.New(slog.NewTextHandler(p.stderr, o))
-	}
-	o.ReplaceAttr = inSeconds
-	p.logger = slog.New(slog.NewJSONHandler(p.stderr, o))
-	return p.logger
-}
-
-// inSeconds makes durations, which are whole nanoseconds in JSON, seconds.
-func inSeconds(_ []string, a slog.Attr) slog.Attr {
-	if a.Value.Kind() == slog.KindDuration {
-		a.Value = slog.Float64Value(a.Value.Duration().Seconds())
-	}
-	return a
-}
-
-func (p *program) serve(ctx context.Context, c *config, logger *slog.Logger) error {
+func (p *program) serve(ctx context.Context, c *serveConfig, logger *slog.Logger) error {
 	listener, err := net.Listen("tcp", c.listen)
 	if err != nil {
 		return fmt.Errorf("serve: %w; is another registry running? choose a free address with --listen", err)
