@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"net/http"
 	"slices"
 	"strconv"
@@ -21,13 +20,6 @@ import (
 	"github.com/ingot-ml/ingot/registry/name"
 )
 
-// Small chunks are fetched in batches, which are bounded by the plain bytes and
-// by what the request's line can hold.
-const (
-	smallChunk  = 256 << 10
-	mostInBatch = 1024
-)
-
 // fetch gets chunks of one version, verified.
 type fetch struct {
 	*Registry
@@ -35,8 +27,7 @@ type fetch struct {
 	digest chunker.Digest
 	m      *manifest.Manifest
 	cache  *Cache // nil for none
-	// take gets each chunk, from several goroutines. It may not keep plain.
-	take func(c uint32, plain []byte, cached bool) error
+	to     Sink   // enc is nil for a chunk of the cache
 	// bad gets what is wrong with a chunk that came twice and was never right; nil
 	// ends the fetch with it.
 	bad func(c uint32, err error) error
@@ -44,11 +35,11 @@ type fetch struct {
 	received atomic.Int64 // encoded bytes
 }
 
-// run gets those chunks.
-func (f *fetch) run(ctx context.Context, chunks iter.Seq[uint32]) error {
+// run gets the chunks that feed makes jobs of.
+func (f *fetch) run(ctx context.Context, feed func(ctx context.Context, jobs chan<- []uint32) error) error {
 	g, ctx := errgroup.WithContext(ctx)
 	jobs := make(chan []uint32)
-	stage(g, 1, func() error { return f.split(ctx, chunks, jobs) }, func() { close(jobs) })
+	stage(g, 1, func() error { return feed(ctx, jobs) }, func() { close(jobs) })
 	stage(g, f.parallel, func() error {
 		w := fetcher{fetch: f}
 		for job := range jobs {
@@ -61,48 +52,48 @@ func (f *fetch) run(ctx context.Context, chunks iter.Seq[uint32]) error {
 	return g.Wait()
 }
 
-// split makes a job of each large chunk, and of as many small ones as one
-// request holds.
-func (f *fetch) split(ctx context.Context, chunks iter.Seq[uint32], jobs chan<- []uint32) error {
-	var batch []uint32
-	size := 0
-	for c := range chunks {
-		n := int(f.m.Chunks[c].Size)
-		if n >= smallChunk {
-			if err := send(ctx, jobs, []uint32{c}); err != nil {
-				return err
-			}
-			continue
-		}
-		if len(batch) == mostInBatch || size+n > batchSize {
-			if err := send(ctx, jobs, batch); err != nil {
-				return err
-			}
-			batch, size = nil, 0
-		}
-		batch = append(batch, c)
-		size += n
-	}
-	if len(batch) == 0 {
-		return nil
-	}
-	return send(ctx, jobs, batch)
-}
-
-// fetcher does jobs, one after another. Its buffers are two chunks, one encoded.
+// fetcher does jobs, one after another. Its buffers are two chunks, one encoded,
+// and are made when they are first needed.
 type fetcher struct {
 	*fetch
 	enc, plain []byte
 }
 
+// room returns memory of no bytes for chunk c, of its size in capacity and no
+// more, so that a chunk that lies about its size does not reach its neighbours.
+func (w *fetcher) room(ctx context.Context, c uint32) ([]byte, error) {
+	size := int(w.m.Chunks[c].Size)
+	b, err := w.to.Room(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	if b == nil {
+		b = w.own()
+	}
+	return b[:0:size], nil
+}
+
+// own returns the fetcher's buffer for plain bytes.
+func (w *fetcher) own() []byte {
+	if w.plain == nil {
+		w.plain = make([]byte, 0, chunker.MaxSize)
+	}
+	return w.plain
+}
+
+// encoded returns the fetcher's buffer for an encoded chunk.
+func (w *fetcher) encoded() []byte {
+	if w.enc == nil {
+		w.enc = make([]byte, 0, maxEncoded)
+	}
+	return w.enc
+}
+
 // job gets chunks from the cache, and the others from the registry.
 func (w *fetcher) job(ctx context.Context, chunks []uint32) error {
-	if w.enc == nil {
-		w.enc, w.plain = make([]byte, 0, maxEncoded), make([]byte, 0, chunker.MaxSize)
-	}
 	var rest []uint32
 	for _, c := range chunks {
-		found, err := w.cached(c)
+		found, err := w.cached(ctx, c)
 		if err != nil {
 			return err
 		}
@@ -120,12 +111,12 @@ func (w *fetcher) job(ctx context.Context, chunks []uint32) error {
 }
 
 // cached takes a chunk from the cache, if it is there and sound.
-func (w *fetcher) cached(c uint32) (bool, error) {
+func (w *fetcher) cached(ctx context.Context, c uint32) (bool, error) {
 	if w.cache == nil {
 		return false, nil
 	}
 	want := w.m.Chunks[c]
-	plain, ok := w.cache.get(want.Digest, w.plain[:0])
+	plain, ok := w.cache.get(want.Digest, w.own())
 	if !ok {
 		return false, nil
 	}
@@ -133,40 +124,46 @@ func (w *fetcher) cached(c uint32) (bool, error) {
 		w.cache.remove(want.Digest)
 		return false, nil
 	}
-	return true, w.take(c, plain, true)
+	return true, w.to.Take(ctx, c, plain, nil)
 }
 
-// check decodes an encoded chunk into w.plain and compares its name. Whatever is
+// check decodes an encoded chunk into room and compares its name. Whatever is
 // wrong with the bytes is ErrCorrupt, or codec.ErrUnsupported.
-func (w *fetcher) check(c uint32, enc []byte) error {
+func (w *fetcher) check(c uint32, room, enc []byte) ([]byte, error) {
 	want := w.m.Chunks[c]
-	plain, err := codec.Decode(w.plain[:0], enc)
+	size, err := codec.PlainLen(enc)
+	if err == nil && size != int(want.Size) {
+		return nil, fmt.Errorf("%d plain bytes, want %d: %w", size, want.Size, ErrCorrupt)
+	}
+	plain, err := codec.Decode(room, enc)
 	switch {
 	case errors.Is(err, codec.ErrUnsupported):
-		return fmt.Errorf("%w (a newer ingot may know it)", err)
+		return nil, fmt.Errorf("%w (a newer ingot may know it)", err)
 	case err != nil:
-		return fmt.Errorf("%w: %w", err, ErrCorrupt)
-	case len(plain) != int(want.Size):
-		return fmt.Errorf("%d plain bytes, want %d: %w", len(plain), want.Size, ErrCorrupt)
+		return nil, fmt.Errorf("%w: %w", err, ErrCorrupt)
 	}
 	if got := chunker.Sum(plain); got != want.Digest {
-		return fmt.Errorf("its bytes are those of %s: %w", got.Short(), ErrCorrupt)
+		return nil, fmt.Errorf("its bytes are those of %s: %w", got.Short(), ErrCorrupt)
 	}
-	w.plain = plain
-	return nil
+	return plain, nil
 }
 
 // accept takes a chunk that came from the registry, if it is sound, and caches
 // it.
 func (w *fetcher) accept(ctx context.Context, c uint32, enc []byte) (fault, err error) {
 	w.received.Add(int64(len(enc)))
-	if fault := w.check(c, enc); fault != nil {
+	room, err := w.room(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	plain, fault := w.check(c, room, enc)
+	if fault != nil {
 		return fault, nil
 	}
 	if w.cache != nil {
-		w.cache.put(ctx, w.m.Chunks[c].Digest, w.plain)
+		w.cache.put(ctx, w.m.Chunks[c].Digest, plain)
 	}
-	return nil, w.take(c, w.plain, false)
+	return nil, w.to.Take(ctx, c, plain, enc)
 }
 
 // single gets one chunk, in so many tries: a fault on the way may be gone the next
@@ -206,7 +203,7 @@ func (w *fetcher) try(ctx context.Context, c uint32) (fault, err error) {
 			fault = fmt.Errorf("%d encoded bytes, want 1 to %d: %w", a.Length, most, ErrCorrupt)
 			return nil
 		}
-		enc := w.enc[:a.Length]
+		enc := w.encoded()[:a.Length]
 		if n, err := io.ReadFull(a.Body, enc); err != nil {
 			w.received.Add(int64(n))
 			return err
@@ -257,7 +254,7 @@ func (w *fetcher) frames(ctx context.Context, chunks []uint32) (n int, damaged [
 	err = w.wire.Call(ctx, q, func(a wire.Answer) error {
 		frames := openapi.NewFrameReader(a.Body, codec.MaxEncoded(smallChunk))
 		for n = 0; n < len(chunks); n++ {
-			d, enc, err := frames.Next(w.enc)
+			d, enc, err := frames.Next(w.encoded())
 			if err != nil && n == 0 {
 				return err
 			}

@@ -87,7 +87,7 @@ func newPull(r *Registry, repo name.Repo, digest chunker.Digest, m *manifest.Man
 	for i := range m.Chunks {
 		p.index[m.Chunks[i].Digest] = uint32(i)
 	}
-	p.fetch = &fetch{Registry: r, repo: repo, digest: digest, m: m, cache: o.Cache, take: p.take}
+	p.fetch = &fetch{Registry: r, repo: repo, digest: digest, m: m, cache: o.Cache, to: p}
 	p.progress.Total(int64(m.Size()))
 	return p
 }
@@ -198,17 +198,21 @@ func (p *pull) replace(context.Context) error {
 
 // request gets what is left from the cache and the registry.
 func (p *pull) request(ctx context.Context) error {
-	return p.fetch.run(ctx, func(yield func(uint32) bool) {
+	return p.fetch.run(ctx, p.fetch.each(func(yield func(uint32) bool) {
 		for c := range p.m.Chunks {
 			if len(p.places.of(uint32(c))) > 0 && !p.claimed[c].Load() && !yield(uint32(c)) {
 				return
 			}
 		}
-	})
+	}))
 }
 
-// take is what becomes of a chunk that request got.
-func (p *pull) take(c uint32, plain []byte, cached bool) error {
+// Room implements Sink: files are written from the fetcher's buffer.
+func (p *pull) Room(context.Context, uint32) ([]byte, error) { return nil, nil }
+
+// Take implements Sink. It is what becomes of a chunk that request got.
+func (p *pull) Take(_ context.Context, c uint32, plain, enc []byte) error {
+	cached := enc == nil
 	if !cached {
 		p.fetched.Add(1)
 	}

@@ -54,14 +54,14 @@ func (r *Registry) Verify(ctx context.Context, ref name.Ref, o VerifyOptions) (V
 	v := verification{m: m, progress: heard(o.Progress)}
 	v.got = VerifyReceipt{Ref: ref.String(), Digest: digest.String(), First: []BadChunk{}}
 	v.progress.Total(int64(m.ChunkBytes()))
-	f := &fetch{Registry: r, repo: ref.Repo, digest: digest, m: m, take: v.take, bad: v.bad}
-	err = f.run(ctx, func(yield func(uint32) bool) {
+	f := &fetch{Registry: r, repo: ref.Repo, digest: digest, m: m, to: &v, bad: v.bad}
+	err = f.run(ctx, f.each(func(yield func(uint32) bool) {
 		for c := range m.Chunks {
 			if !yield(uint32(c)) {
 				return
 			}
 		}
-	})
+	}))
 	if err == nil && v.got.Bad > 0 {
 		err = fmt.Errorf("%d of %d chunks: %w", v.got.Bad, v.got.Chunks, ErrCorrupt)
 	}
@@ -82,7 +82,11 @@ type verification struct {
 	got VerifyReceipt
 }
 
-func (v *verification) take(c uint32, plain []byte, _ bool) error {
+// Room implements Sink: what is verified is not kept.
+func (v *verification) Room(context.Context, uint32) ([]byte, error) { return nil, nil }
+
+// Take implements Sink.
+func (v *verification) Take(_ context.Context, c uint32, _, _ []byte) error {
 	v.count(c)
 	return nil
 }

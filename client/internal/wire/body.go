@@ -29,8 +29,8 @@ func newWatch(ctx context.Context, most time.Duration) (*watch, context.Context)
 // moved reports that something happened.
 func (w *watch) moved() { w.timer.Reset(w.most) }
 
-// rest stops the watch while the registry thinks; the transport has an own limit
-// for that.
+// rest stops the watch while the registry thinks, for which the transport has an
+// own limit, and while the caller does something with what it has read.
 func (w *watch) rest() { w.timer.Stop() }
 
 // stop ends the watch and its context.
@@ -91,8 +91,9 @@ type download struct {
 
 // Read implements io.Reader.
 func (d *download) Read(p []byte) (int, error) {
-	n, err := d.r.Read(p)
 	d.watch.moved()
+	n, err := d.r.Read(p)
+	d.watch.rest()
 	if err != nil && !errors.Is(err, io.EOF) && d.err == nil {
 		d.err = err
 	}

@@ -145,7 +145,7 @@ func (c *Caller) attempt(ctx context.Context, target string, q Request, read fun
 		return broken(ctx, q.Method, target, err)
 	}
 	defer resp.Body.Close()
-	w.moved()
+	w.rest()
 	body := &download{r: resp.Body, watch: w}
 	if resp.StatusCode/100 != 2 {
 		return c.refused(resp, q.Method, target, body)
