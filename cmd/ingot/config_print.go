@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
+	"slices"
+	"strconv"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -30,16 +33,24 @@ func (p *program) printConfig(c *config) error {
 func (c *config) settings() map[string]setting {
 	all := make(map[string]setting, len(c.keys))
 	for _, k := range c.keys {
-		s := setting{k.get(), k.source}
-		if k.kind == kindBool {
-			s.Value = k.get() == "true"
-		}
-		all[k.name] = s
+		all[k.name] = setting{k.value(), k.source}
 	}
 	if c.list != nil {
 		all[c.list.name] = setting{c.list.json(), c.list.source}
 	}
 	return all
+}
+
+// value returns the value for JSON.
+func (k *key) value() any {
+	text := k.get()
+	switch n, err := strconv.Atoi(text); {
+	case k.kind == kindBool:
+		return text == "true"
+	case k.kind == kindCount && err == nil:
+		return n
+	}
+	return text
 }
 
 // yaml returns a file that says what c says.
@@ -57,17 +68,21 @@ func (c *config) yaml() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("print configuration: %w", err)
 	}
-	return text, nil
+	return append(bytes.TrimRight(text, "\n"), '\n'), nil
 }
 
 // pair returns the key and its value as they stand in a file.
 func (k *key) pair(comment string) []*yaml.Node {
-	tag := "!!str"
-	if k.kind == kindBool {
+	tag, text := "!!str", k.get()
+	_, err := strconv.Atoi(text)
+	switch {
+	case k.kind == kindBool:
 		tag = "!!bool"
+	case err == nil && slices.Contains(numbers, k.kind):
+		tag = "!!int"
 	}
 	return []*yaml.Node{
 		{Kind: yaml.ScalarNode, Tag: "!!str", Value: k.name},
-		{Kind: yaml.ScalarNode, Tag: tag, Value: k.get(), LineComment: comment},
+		{Kind: yaml.ScalarNode, Tag: tag, Value: text, LineComment: comment},
 	}
 }

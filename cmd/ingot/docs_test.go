@@ -59,6 +59,7 @@ func TestHelpNamesEveryField(t *testing.T) {
 		{"stats", openapi.Stats{}},
 		{"stats", openapi.NamespaceStats{}},
 		{"serve", setting{}},
+		{"agent", setting{}},
 		{"demo", demoModel{}},
 	} {
 		typ := reflect.TypeOf(tc.document)

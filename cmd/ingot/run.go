@@ -96,7 +96,7 @@ func (p *program) addCommands(root *cobra.Command) {
 		{"Move models:", []*cobra.Command{p.pushCommand(), p.pullCommand(), p.verifyCommand()}},
 		{"Look:", []*cobra.Command{p.lsCommand(), p.showCommand(), p.diffCommand(), p.statsCommand(), p.inspectCommand(), p.chunkCommand()}},
 		{"Name and remove:", []*cobra.Command{p.tagCommand(), p.rmCommand()}},
-		{"Run:", []*cobra.Command{p.serveCommand(), p.demoCommand(), p.completionCommand(), p.versionCommand()}},
+		{"Run:", []*cobra.Command{p.serveCommand(), p.agentCommand(), p.demoCommand(), p.completionCommand(), p.versionCommand()}},
 	} {
 		root.AddGroup(&cobra.Group{ID: group.title, Title: group.title})
 		for _, cmd := range group.commands {
