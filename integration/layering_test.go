@@ -19,6 +19,7 @@ var allowed = map[string][]string{
 	// Floor 1: nouns, the wire contract, a durable directory.
 	"chunker/chunkdir":  {"chunker"},
 	"openapi":           {"chunker"},
+	"openapi/leaseconn": {"openapi"},
 	"registry/name":     {"chunker"},
 	"registry/manifest": {"chunker", "registry/name"},
 
@@ -31,7 +32,7 @@ var allowed = map[string][]string{
 		"client/internal/folder", "client/internal/journal", "client/internal/source", "client/internal/wire",
 		"openapi", "registry/name", "registry/manifest"},
 
-	"client/agent": {"chunker", "openapi", "registry/name"},
+	"client/agent": {"chunker", "openapi", "openapi/leaseconn"},
 
 	// Floor 3: the registry's insides.
 	"registry/internal/access":                  {"registry/name"},
@@ -61,7 +62,8 @@ var allowed = map[string][]string{
 	"nodecache/internal/node": {"chunker", "client", "openapi", "registry/manifest", "registry/name",
 		"nodecache/internal/disk", "nodecache/internal/ledger", "nodecache/internal/load",
 		"nodecache/internal/plan", "nodecache/internal/ram", "nodecache/internal/tier"},
-	"nodecache/internal/nodeapi": {"chunker", "openapi", "registry/manifest", "registry/name", "nodecache/internal/node"},
+	"nodecache/internal/nodeapi": {"chunker", "openapi", "openapi/leaseconn", "registry/manifest", "registry/name",
+		"nodecache/internal/node"},
 
 	// Floor 4: the node, and what holds requests for it.
 	"nodecache": {"chunker", "client", "openapi", "registry/name", "nodecache/internal/disk", "nodecache/internal/follow",

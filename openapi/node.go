@@ -229,6 +229,12 @@ type NodeEvent struct {
 	Message string    `json:"message,omitempty"`
 }
 
+// The events of the stream at GET /v1/events of a node.
+const (
+	StreamNode = "node" // the data is a NodeEvent
+	StreamLost = "lost" // the last one: the reader was too slow, and some are gone
+)
+
 // LeaseProtocol is the Upgrade that POST /v1/lease of a node's socket asks for.
 // From then on the connection carries LeaseFrames.
 const LeaseProtocol = "ingot-lease/1"
@@ -267,7 +273,9 @@ type LeaseFrame struct {
 	Layout   *LeaseLayout   `json:"layout,omitempty"`
 	Tensor   *LeaseTensor   `json:"tensor,omitempty"`
 	// File is the path of the file that Tensor is in, or that FrameFile ends.
-	File    string `json:"file,omitempty"`
+	File string `json:"file,omitempty"`
+	// Ref and Version say what is leased in frames of the types segments and done,
+	// what the reference has now in moved, and what is held in held.
 	Ref     string `json:"ref,omitempty"`
 	Version string `json:"version,omitempty"`
 	Bytes   int64  `json:"bytes,omitempty"`       // of a load under way
@@ -304,7 +312,7 @@ type LeaseRequest struct {
 
 // LeaseDeclare tells an agent of a lease that a former one gave. The descriptors
 // of the segments come with the frame, so that the agent can see how much memory
-// they are.
+// they are; those beyond MaxLeaseFiles follow in frames of type segments.
 type LeaseDeclare struct {
 	Ref      string         `json:"ref"`
 	Version  chunker.Digest `json:"version"`
