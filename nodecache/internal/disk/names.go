@@ -54,9 +54,9 @@ func parseChunk(name string, bytes int64) (d chunker.Digest, e entry, ok bool) {
 
 // list builds the index. What is no whole chunk goes: a power cut leaves such
 // files behind.
-func (s *Store) list(ctx context.Context, doubted doubt) error {
+func (s *Store) list(doubted doubt) error {
 	broken := 0
-	for info, err := range s.chunks.List(ctx, "", "") {
+	for info, err := range s.chunks.List(context.Background(), "", "") {
 		if err != nil {
 			return err
 		}

@@ -1,7 +1,6 @@
 package disk
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"iter"
@@ -82,18 +81,18 @@ type Stats struct {
 // Open opens the folder, which it makes if need be, and lists what is there. The
 // errors are ErrInUse, ErrFormat and those of the disk. The caller closes the
 // Store.
-func Open(ctx context.Context, c Config) (*Store, error) {
+func Open(c Config) (*Store, error) {
 	s := &Store{
 		config: c, root: filepath.Clean(c.Dir), read: readAt,
 		index: map[chunker.Digest]entry{}, pending: map[chunker.Digest]chan struct{}{},
 	}
-	if err := s.open(ctx); err != nil {
+	if err := s.open(); err != nil {
 		return nil, fmt.Errorf("open the folder of the node %s: %w", c.Dir, errors.Join(err, s.unlock()))
 	}
 	return s, nil
 }
 
-func (s *Store) open(ctx context.Context) error {
+func (s *Store) open() error {
 	if err := os.MkdirAll(s.root, 0o777); err != nil {
 		return err
 	}
@@ -110,7 +109,7 @@ func (s *Store) open(ctx context.Context) error {
 	if s.chunks, err = chunkdir.Open(s.path(chunksName), chunkdir.Options{Alone: true}); err != nil {
 		return err
 	}
-	if err := s.list(ctx, doubted); err != nil {
+	if err := s.list(doubted); err != nil {
 		return err
 	}
 	return s.docs.open(s.root)
