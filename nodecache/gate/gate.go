@@ -1,0 +1,113 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"sync"
+	"time"
+)
+
+// The paths that the gate answers itself.
+const (
+	PathMetrics = "/-/gate/metrics" // Prometheus
+	PathHealth  = "/-/gate/healthz" // the gate lives; the service may not
+)
+
+const (
+	// headerTime bounds how long a client takes to say what it wants.
+	headerTime = 30 * time.Second
+	// drainTime bounds how long requests under way may take after the gate is told to
+	// end.
+	drainTime = 30 * time.Second
+)
+
+// Gate holds requests. It implements http.Handler for as long as Serve runs.
+type Gate struct {
+	c       Config
+	barrier *barrier
+	proxy   *httputil.ReverseProxy
+	metrics *metrics
+	scrape  http.Handler
+}
+
+// New returns a gate that does nothing yet.
+func New(c Config) (*Gate, error) {
+	c, err := c.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	g := &Gate{c: c, barrier: newBarrier(c.Idle, c.Waiting)}
+	g.metrics = newMetrics(g.barrier)
+	g.scrape = g.metrics.handler()
+	g.proxy = g.newProxy()
+	return g, nil
+}
+
+// ServeHTTP implements http.Handler.
+func (g *Gate) ServeHTTP(w http.ResponseWriter, q *http.Request) {
+	switch q.URL.Path {
+	case PathMetrics:
+		g.scrape.ServeHTTP(w, q)
+		return
+	case PathHealth:
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	g.barrier.enter()
+	defer g.barrier.leave()
+	g.proxy.ServeHTTP(w, q)
+}
+
+// Serve holds the requests of l until ctx ends: then those that wait are sent away
+// and those under way get some time to end. Metrics are served on metrics too,
+// unless that is nil. Serve closes both, and returns nil when it stopped because of
+// ctx.
+func (g *Gate) Serve(ctx context.Context, l, metrics net.Listener) error {
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	var running sync.WaitGroup
+	running.Go(func() { g.keep(life) })
+	main, failed := g.server(life, g), make(chan error, 2)
+	running.Go(func() { failed <- main.Serve(l) })
+	beside := g.server(life, g.scrape)
+	if metrics != nil {
+		running.Go(func() { failed <- beside.Serve(metrics) })
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	close(g.barrier.ending)
+	err = errors.Join(err, g.stop(life, main, end), beside.Close())
+	running.Wait()
+	return err
+}
+
+// server returns a server whose requests end with ctx.
+func (g *Gate) server(ctx context.Context, h http.Handler) *http.Server {
+	return &http.Server{
+		Handler: h, ReadHeaderTimeout: headerTime, IdleTimeout: 2 * time.Minute,
+		BaseContext: func(net.Listener) context.Context { return ctx },
+		ErrorLog:    slog.NewLogLogger(g.c.Logger.Handler(), slog.LevelDebug),
+	}
+}
+
+// stop ends a server: in good order if that is soon done, and then by end.
+func (g *Gate) stop(ctx context.Context, s *http.Server, end func()) error {
+	soon, cancel := context.WithTimeout(ctx, drainTime)
+	defer cancel()
+	err := s.Shutdown(soon)
+	if errors.Is(err, context.DeadlineExceeded) {
+		g.c.Logger.Warn("requests are cut off")
+		err = nil
+	}
+	end()
+	err = errors.Join(err, s.Close())
+	g.barrier.drain()
+	return err
+}
