@@ -60,6 +60,18 @@ func TestHelpNamesEveryField(t *testing.T) {
 		{"stats", openapi.NamespaceStats{}},
 		{"serve", setting{}},
 		{"agent", setting{}},
+		{"status", openapi.NodeStatus{}},
+		{"status", openapi.RegistryState{}},
+		{"status", openapi.TierUsages{}},
+		{"status", openapi.TierUsage{}},
+		{"status", openapi.ModelStatus{}},
+		{"status", openapi.OldVersion{}},
+		{"load", openapi.LoadReceipt{}},
+		{"load", openapi.Sources{}},
+		{"load", openapi.Phases{}},
+		{"unload", openapi.UnloadReceipt{}},
+		{"pin", openapi.ModelStatus{}},
+		{"unpin", openapi.ModelStatus{}},
 		{"demo", demoModel{}},
 	} {
 		typ := reflect.TypeOf(tc.document)

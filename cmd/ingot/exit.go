@@ -10,6 +10,7 @@ import (
 
 	"github.com/ingot-ml/ingot/chunker/codec"
 	"github.com/ingot-ml/ingot/client"
+	"github.com/ingot-ml/ingot/client/agent"
 	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry"
 	"github.com/ingot-ml/ingot/registry/name"
@@ -35,7 +36,7 @@ const exitHelp = `Exit codes:
     1  failed in another way
     2  wrong usage: a flag, an argument, a misspelt REF
     3  not found
-    4  the registry cannot be reached or is not available: try again
+    4  the registry or the agent cannot be reached or is not available: try again
     5  corrupt: bytes are not what their name says
     6  conflict: a tag has moved, another pull works in the folder
     7  the input cannot be stored: a malformed file, a path that escapes; or
@@ -110,7 +111,9 @@ func judge(err error) (code string, exit int) {
 		return "no_space", exitNoSpace
 	case errors.As(err, &sent):
 		return string(sent.Code), judgeCode(sent.Code)
-	case errors.Is(err, client.ErrUnreachable):
+	case errors.Is(err, agent.ErrSocket):
+		return "usage", exitUsage
+	case errors.Is(err, client.ErrUnreachable), errors.Is(err, agent.ErrNoAgent), errors.Is(err, agent.ErrLost):
 		return "unreachable", exitUnreachable
 	case errors.Is(err, client.ErrCorrupt), errors.Is(err, codec.ErrCorrupt):
 		return "corrupt", exitCorrupt

@@ -79,7 +79,7 @@ Without a tag it means ` + name.DefaultTag + `.`,
 	root.SetFlagErrorFunc(wrongFlag)
 	flags := root.PersistentFlags()
 	flags.StringVar(&p.registry, "registry", "", "`URL` or host:port of the registry (default $INGOT_REGISTRY, else "+defaultRegistry+")")
-	flags.DurationVar(&p.timeout, "timeout", 0, "give up on a registry that does not answer for so long (default 5s, and 1m once a push or pull is under way)")
+	flags.DurationVar(&p.timeout, "timeout", 0, "give up on a registry that does not answer for so long (default 5s, and 1m once a push or pull is under way), or on an agent (default 10s)")
 	flags.BoolVar(&p.json, "json", false, "print one JSON document, and errors as JSON")
 	flags.BoolVarP(&p.quiet, "quiet", "q", false, "show no progress")
 	p.completeFlags(root, flags)
@@ -96,7 +96,8 @@ func (p *program) addCommands(root *cobra.Command) {
 		{"Move models:", []*cobra.Command{p.pushCommand(), p.pullCommand(), p.verifyCommand()}},
 		{"Look:", []*cobra.Command{p.lsCommand(), p.showCommand(), p.diffCommand(), p.statsCommand(), p.inspectCommand(), p.chunkCommand()}},
 		{"Name and remove:", []*cobra.Command{p.tagCommand(), p.rmCommand()}},
-		{"Run:", []*cobra.Command{p.serveCommand(), p.agentCommand(), p.demoCommand(), p.completionCommand(), p.versionCommand()}},
+		{"Keep models on this machine:", []*cobra.Command{p.statusCommand(), p.loadCommand(), p.unloadCommand(), p.pinCommand(), p.unpinCommand()}},
+		{"Run:", []*cobra.Command{p.serveCommand(), p.agentCommand(), p.gateCommand(), p.demoCommand(), p.completionCommand(), p.versionCommand()}},
 	} {
 		root.AddGroup(&cobra.Group{ID: group.title, Title: group.title})
 		for _, cmd := range group.commands {

@@ -52,8 +52,9 @@ type Model interface {
 
 // Held is a model that is there.
 type Held interface {
-	// Lost is closed when the model may be gone though nobody released it.
-	Lost() <-chan struct{}
+	// Over is closed when the model should be held anew: it may be gone though nobody
+	// released it, or has another version.
+	Over() <-chan struct{}
 	// Release lets it go.
 	Release() error
 }

@@ -49,7 +49,7 @@ func (g *Gate) stayAwake(ctx context.Context) {
 }
 
 // attend brings the model in, and keeps the barrier open while the service is
-// ready, until ctx ends or the model is lost.
+// ready, until ctx ends or it is over with the model.
 func (g *Gate) attend(ctx context.Context) error {
 	began := time.Now()
 	held, err := g.bringIn(ctx)
@@ -58,7 +58,7 @@ func (g *Gate) attend(ctx context.Context) error {
 	}
 	defer g.letGo(held)
 	g.c.Logger.Info("model is there", "took", time.Since(began))
-	for g.awaitReady(ctx, held.Lost()) {
+	for g.awaitReady(ctx, held.Over()) {
 		g.barrier.open()
 		if !began.IsZero() {
 			g.metrics.activation.Observe(time.Since(began).Seconds())
@@ -68,8 +68,8 @@ func (g *Gate) attend(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-held.Lost():
-			g.c.Logger.Warn("the model was lost")
+		case <-held.Over():
+			g.c.Logger.Info("the model is gone, or has another version")
 			return nil
 		case <-g.barrier.lost:
 			g.c.Logger.Warn("the service is not reached")
@@ -110,15 +110,15 @@ func (g *Gate) letGo(held Held) {
 }
 
 // awaitReady asks the service until it is ready. It returns false when ctx ended
-// or the model was lost before.
-func (g *Gate) awaitReady(ctx context.Context, lost <-chan struct{}) bool {
+// or over was closed before.
+func (g *Gate) awaitReady(ctx context.Context, over <-chan struct{}) bool {
 	for {
 		err := g.probe(ctx)
 		if err == nil {
 			return true
 		}
 		g.barrier.because(fmt.Errorf("the service is not ready: %w", err))
-		if !wait(ctx, lost, probePause) {
+		if !wait(ctx, over, probePause) {
 			return false
 		}
 	}
@@ -144,14 +144,14 @@ func (g *Gate) probe(ctx context.Context) error {
 	return nil
 }
 
-// wait returns true after the pause, and false if ctx or lost ends it.
-func wait(ctx context.Context, lost <-chan struct{}, pause time.Duration) bool {
+// wait returns true after the pause, and false if ctx or over ends it.
+func wait(ctx context.Context, over <-chan struct{}, pause time.Duration) bool {
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return true
-	case <-lost:
+	case <-over:
 		return false
 	case <-ctx.Done():
 		return false
