@@ -83,10 +83,19 @@ func (l *Ledger) enter(e Entry) entering {
 func (l *Ledger) undo(in entering) {
 	in.release()
 	for _, c := range in.chunks {
-		if c.holders == 0 && c.loose == nil && l.find(c.name()) == c {
+		if c.holders == 0 && c.loose == nil && !c.gone {
 			l.delete(c)
 		}
 	}
+}
+
+// over is how many bytes have to leave after some were added. What adds none is not
+// refused on their account, even if more than the budget is used already.
+func (l *Ledger) over(added int64) int64 {
+	if added <= 0 {
+		return 0
+	}
+	return l.used - l.limits.Bytes
 }
 
 // fit chooses who leaves so that a version which has entered may stay.
@@ -98,7 +107,7 @@ func (l *Ledger) fit(in entering) (leaving, error) {
 	if l.limits.Count > 0 {
 		surplus = len(l.entries) + 1 - l.limits.Count
 	}
-	out, ok := l.choose(l.used-l.limits.Bytes, surplus)
+	out, ok := l.choose(l.over(in.added), surplus)
 	if ok {
 		return out, nil
 	}

@@ -20,6 +20,7 @@ type chunk struct {
 	cost    int64         // bytes
 	holders int           // versions
 	loose   *list.Element // nil for one that is not
+	gone    bool          // from the account
 }
 
 func (c *chunk) name() Chunk { return Chunk{c.domain.name, c.digest} }
@@ -45,6 +46,7 @@ func (l *Ledger) add(d *domain, ref chunker.Ref) *chunk {
 // delete takes a chunk out of the account.
 func (l *Ledger) delete(c *chunk) {
 	l.tighten(c)
+	c.gone = true
 	delete(c.domain.chunks, c.digest)
 	if len(c.domain.chunks) == 0 {
 		delete(l.domains, c.domain.name)

@@ -32,7 +32,7 @@ func (l *Ledger) TryHold(name string, bytes int64, _ time.Time) (Eviction, error
 	}
 	before := l.ballast[name]
 	l.setHold(name, bytes)
-	out, ok := l.choose(l.used-l.limits.Bytes, 0)
+	out, ok := l.choose(l.over(bytes-before), 0)
 	if ok {
 		return l.evict(out), nil
 	}

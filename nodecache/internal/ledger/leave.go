@@ -87,7 +87,7 @@ func (l *Ledger) evict(out leaving) (gone Eviction) {
 	for _, e := range out.versions {
 		gone.Keys = append(gone.Keys, e.key)
 		for _, c := range e.chunks {
-			if c.holders == 0 && l.find(c.name()) == c { // otherwise it went with another version
+			if c.holders == 0 && !c.gone { // otherwise it went with another version
 				gone.Freed = append(gone.Freed, c.name())
 				l.delete(c)
 			}
