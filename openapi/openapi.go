@@ -56,6 +56,17 @@ const (
 	MaxPage = 1000
 	// MaxNamespaces bounds the namespaces that Stats tells apart.
 	MaxNamespaces = 1000
+	// MaxMatch is how many patterns a listener to events gives.
+	MaxMatch = 4096
+	// MaxNodeReport bounds the JSON of a NodeReport in bytes.
+	MaxNodeReport = 2 << 20
+)
+
+// The events of the stream at GET /v1/events of a registry.
+const (
+	StreamReady = "ready" // the first one: what changes from now on is told
+	StreamTag   = "tag"   // the data is a TagEvent
+	StreamReset = "reset" // some are gone: look at all tags again
 )
 
 // Health is the answer of GET /healthz.

@@ -27,6 +27,7 @@ const DefaultTag = "main"
 const (
 	MaxPart = 96
 	MaxTag  = 128
+	MaxNode = 64
 )
 
 // ErrName reports a text that is not a repository, tag or reference. It is
@@ -109,6 +110,15 @@ func CheckTag(s string) error {
 	}
 	if (len(s) == 40 || len(s) == 64) && strings.Trim(s, "0123456789abcdefABCDEF") == "" {
 		return malformedf("tag %q: %d hex digits name a version; write namespace/name@digest for one", s, len(s))
+	}
+	return nil
+}
+
+// CheckNode returns nil when s may be the name of a node: [A-Za-z0-9][A-Za-z0-9._-]*,
+// at most MaxNode bytes.
+func CheckNode(s string) error {
+	if s == "" || len(s) > MaxNode || !alphanumeric(s[0]) || !plain(s) {
+		return malformedf("node %.80q: want 1 to %d of A-Z a-z 0-9 . _ -, starting with a letter or digit", s, MaxNode)
 	}
 	return nil
 }

@@ -147,3 +147,16 @@ func FuzzParseRef(f *testing.F) {
 		}
 	})
 }
+
+func TestCheckNode(t *testing.T) {
+	for _, s := range []string{"a", "gpu-01.eu_west", "0", strings.Repeat("a", name.MaxNode)} {
+		if err := name.CheckNode(s); err != nil {
+			t.Errorf("%q: %v", s, err)
+		}
+	}
+	for _, s := range []string{"", "-a", ".a", "_a", "a b", "a/b", "é", strings.Repeat("a", name.MaxNode+1)} {
+		if err := name.CheckNode(s); !errors.Is(err, name.ErrName) {
+			t.Errorf("%q: got %v, want ErrName", s, err)
+		}
+	}
+}
