@@ -1,12 +1,19 @@
 package openapi
 
 import (
+	_ "embed"
 	"encoding/json"
 	"fmt"
 	"time"
 
 	"github.com/ingot-ml/ingot/chunker"
 )
+
+// NodeSpec is the OpenAPI document of a node's agent, as it serves it at
+// /openapi.yaml.
+//
+//go:embed node.yaml
+var NodeSpec []byte
 
 // Tier is where a node keeps a version. A faster tier is a larger Tier, and a
 // version counts as being in the fastest that holds all of it.

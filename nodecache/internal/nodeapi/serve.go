@@ -1,0 +1,93 @@
+package nodeapi
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/ingot-ml/ingot/openapi"
+)
+
+// ServeHTTP implements http.Handler.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	begun := time.Now()
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	route, err := a.route(w, r)
+	if err == nil {
+		err = a.handle(route, w, r)
+	}
+	if err != nil {
+		a.fail(w, r, err)
+	}
+	if route.changes {
+		a.logger.InfoContext(r.Context(), "request", "method", r.Method, "path", r.URL.Path,
+			"took", time.Since(begun), "from", r.RemoteAddr, "error", errText(err))
+	}
+}
+
+// route finds what answers a request.
+func (a *API) route(w http.ResponseWriter, r *http.Request) (route, error) {
+	found, ok := a.routes[r.URL.Path]
+	switch {
+	case !ok:
+		return route{}, openapi.Errorf(openapi.CodeNotFound, "no such path: %.200q", r.URL.Path)
+	case a.ctx.Err() != nil:
+		w.Header().Set("Connection", "close")
+		return route{}, openapi.Errorf(openapi.CodeUnavailable, "the agent is stopping: try again later")
+	case r.Method != found.method && (r.Method != http.MethodHead || found.method != http.MethodGet):
+		w.Header().Set("Allow", found.method)
+		return route{}, openapi.Errorf(openapi.CodeNotAllowed, "no %.20q for %.200q", r.Method, r.URL.Path)
+	}
+	return found, nil
+}
+
+// handle runs the handler and makes an error of a panic.
+func (a *API) handle(to route, w http.ResponseWriter, r *http.Request) (err error) {
+	defer func() {
+		switch v := recover(); v {
+		case nil:
+		case http.ErrAbortHandler:
+			panic(v)
+		default:
+			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+		}
+	}()
+	return to.handle(w, r)
+}
+
+// fail answers with what the error is to the client. The answer has not begun.
+func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
+	e := a.told(r.Context(), r.URL.Path, err)
+	if e.Code == openapi.CodeBusy || e.Code == openapi.CodeUnavailable {
+		w.Header().Set("Retry-After", "1")
+	}
+	if err := sendJSON(w, e.Code.Status(), openapi.ErrorBody{Error: e}); err != nil {
+		a.logger.DebugContext(r.Context(), "answer was not taken", "path", r.URL.Path, "error", err)
+	}
+}
+
+// told returns what the client is told of an error. What is not for the client
+// goes to the log, under an id that the message has too.
+func (a *API) told(ctx context.Context, what string, err error) *openapi.Error {
+	if e, ok := errors.AsType[*openapi.Error](err); ok {
+		return e
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return openapi.Errorf(openapi.CodeUnavailable, "the agent gave up the request: try again later")
+	}
+	id := strings.ToLower(rand.Text()[:10])
+	a.logger.ErrorContext(ctx, "request failed", "id", id, "what", what, "error", err)
+	return openapi.Errorf(openapi.CodeInternal, "the agent failed: its log has the cause under %s", id)
+}
+
+func errText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
