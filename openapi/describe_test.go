@@ -84,13 +84,18 @@ type schema struct {
 // describer makes a reference.
 type describer struct {
 	t     *testing.T
+	spec  []byte
 	doc   *openapi3.T
+	at    string // where the path goes in the arguments of curl
 	codes map[string]code
 }
 
-func describe(t *testing.T, doc *openapi3.T) *reference {
+// describe makes the reference of a specification. at is the address in its
+// commands, with the path as %s.
+func describe(t *testing.T, spec []byte, at string) *reference {
 	t.Helper()
-	d := &describer{t, doc, map[string]code{}}
+	doc := loadSpec(t, spec)
+	d := &describer{t, spec, doc, at, map[string]code{}}
 	r := &reference{Title: doc.Info.Title, About: doc.Info.Description, Codes: d.allCodes()}
 	for _, tag := range doc.Tags {
 		r.Groups = append(r.Groups, group{tag.Name, tag.Description, d.operations(tag.Name)})
@@ -124,7 +129,7 @@ func (d *describer) allCodes() []code {
 func (d *describer) operations(tag string) (list []operation) {
 	paths := d.doc.Paths.Map()
 	inOrder := slices.SortedFunc(maps.Keys(paths), func(a, b string) int {
-		return bytes.Index(openapi.Spec, []byte("\n  "+a+":\n")) - bytes.Index(openapi.Spec, []byte("\n  "+b+":\n"))
+		return bytes.Index(d.spec, []byte("\n  "+a+":\n")) - bytes.Index(d.spec, []byte("\n  "+b+":\n"))
 	})
 	for _, path := range inOrder {
 		methods := paths[path].Operations()
@@ -150,7 +155,7 @@ func (d *describer) operation(method, path string, item *openapi3.PathItem, op *
 	for _, status := range slices.Sorted(maps.Keys(op.Responses.Map())) {
 		o.Answers = append(o.Answers, d.answer(status, op.Responses.Value(status).Value))
 	}
-	o.Curl = curl(o, params)
+	o.Curl = curl(o, params, d.at)
 	return o
 }
 
@@ -251,9 +256,9 @@ func rule(s *openapi3.Schema) string {
 	return strings.Join(parts, ", ")
 }
 
-// curl returns a command that makes the request, for a shell in which
-// INGOT_REGISTRY is the registry's address.
-func curl(o operation, params openapi3.Parameters) string {
+// curl returns a command that makes the request; at says where, with the path as
+// %s.
+func curl(o operation, params openapi3.Parameters, at string) string {
 	path, query := o.Path, []string{}
 	for _, p := range params {
 		value := exampleOf(p.Value)
@@ -272,7 +277,7 @@ func curl(o operation, params openapi3.Parameters) string {
 	if o.Method != "GET" {
 		command += " -X " + o.Method
 	}
-	return command + curlBody(o) + fmt.Sprintf(" \"$INGOT_REGISTRY%s\"", path) + curlOutput(o)
+	return command + curlBody(o) + " " + fmt.Sprintf(at, path) + curlOutput(o)
 }
 
 func curlBody(o operation) string {

@@ -19,13 +19,15 @@ import (
 
 //go:generate go test -run ^TestReference$ -update
 
-var update = flag.Bool("update", false, "write page.html and docs/reference/api.md instead of comparing")
+var update = flag.Bool("update", false, "write page.html and docs/reference instead of comparing")
 
-// TestReference holds both forms of the reference to the specification.
+// TestReference holds all forms of the reference to the specifications.
 func TestReference(t *testing.T) {
-	doc := describe(t, load(t))
-	compare(t, "page.html", renderPage(t, doc))
-	compare(t, filepath.Join("..", "docs", "reference", "api.md"), renderMarkdown(t, doc))
+	registry := describe(t, openapi.Spec, `"$INGOT_REGISTRY%s"`)
+	compare(t, "page.html", renderPage(t, registry))
+	compare(t, filepath.Join("..", "docs", "reference", "api.md"), renderMarkdown(t, registry, "api.md.tmpl"))
+	node := describe(t, openapi.NodeSpec, `--unix-socket "$INGOT_AGENT" http://ingot%s`)
+	compare(t, filepath.Join("..", "docs", "reference", "node.md"), renderMarkdown(t, node, "node.md.tmpl"))
 }
 
 func compare(t *testing.T, path string, got []byte) {
@@ -43,7 +45,7 @@ func compare(t *testing.T, path string, got []byte) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(got, want) {
-		t.Errorf("%s is not what registry.yaml says: run go generate ./openapi", path)
+		t.Errorf("%s is not what the specification says: run go generate ./openapi", path)
 	}
 }
 
@@ -111,7 +113,7 @@ func (r *reference) links() *strings.Replacer {
 	return strings.NewReplacer(pairs...)
 }
 
-func renderMarkdown(t *testing.T, doc *reference) []byte {
+func renderMarkdown(t *testing.T, doc *reference, file string) []byte {
 	t.Helper()
 	funcs := texttemplate.FuncMap{
 		"trim":   strings.TrimSpace,
@@ -119,7 +121,7 @@ func renderMarkdown(t *testing.T, doc *reference) []byte {
 		"demote": func(s string) string { return strings.ReplaceAll("\n"+s, "\n# ", "\n### ")[1:] },
 		"cell":   func(s string) string { return strings.ReplaceAll(strings.Join(strings.Fields(s), " "), "|", `\|`) },
 	}
-	page, err := texttemplate.New("api.md.tmpl").Funcs(funcs).ParseFiles(filepath.Join("testdata", "api.md.tmpl"))
+	page, err := texttemplate.New(file).Funcs(funcs).ParseFiles(filepath.Join("testdata", file), filepath.Join("testdata", "reference.md.tmpl"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,25 +45,51 @@ var types = map[string]any{
 	"Push":           openapi.Push{},
 	"Received":       openapi.Received{},
 	"Committed":      openapi.Committed{},
+	"TagEvent":       openapi.TagEvent{},
+	"NodeReport":     openapi.NodeReport{},
+	"NodeResident":   openapi.NodeResident{},
+	"TierUsages":     openapi.TierUsages{},
+	"TierUsage":      openapi.TierUsage{},
+	"NodeInfo":       openapi.NodeInfo{},
+	"NodeList":       openapi.NodeList{},
 }
 
-func load(t *testing.T) *openapi3.T {
+// specs are the specifications, and the types that each is held to.
+var specs = []struct {
+	name  string
+	doc   []byte
+	types map[string]any
+}{
+	{"registry.yaml", openapi.Spec, types},
+	{"node.yaml", openapi.NodeSpec, nodeTypes},
+}
+
+func load(t *testing.T) *openapi3.T { return loadSpec(t, openapi.Spec) }
+
+func loadSpec(t *testing.T, spec []byte) *openapi3.T {
 	t.Helper()
-	doc, err := openapi3.NewLoader().LoadFromData(openapi.Spec)
+	doc, err := openapi3.NewLoader().LoadFromData(spec)
 	if err != nil {
-		t.Fatalf("load registry.yaml: %v", err)
+		t.Fatalf("load specification: %v", err)
 	}
 	return doc
 }
 
 func TestSpecIsValid(t *testing.T) {
-	if err := load(t).Validate(t.Context()); err != nil {
-		t.Error(err)
+	for _, s := range specs {
+		if err := loadSpec(t, s.doc).Validate(t.Context()); err != nil {
+			t.Errorf("%s: %v", s.name, err)
+		}
 	}
 }
 
 func TestTypesMatchSchemas(t *testing.T) {
-	schemas := load(t).Components.Schemas
+	for _, s := range specs {
+		t.Run(s.name, func(t *testing.T) { matchTypes(t, loadSpec(t, s.doc).Components.Schemas, s.types) })
+	}
+}
+
+func matchTypes(t *testing.T, schemas openapi3.Schemas, types map[string]any) {
 	for name, value := range types {
 		s := schemas[name]
 		if s == nil {
@@ -94,9 +120,12 @@ func TestTypesMatchSchemas(t *testing.T) {
 // are always written.
 func fields(t reflect.Type) (all map[string]reflect.Type, required []string) {
 	all = map[string]reflect.Type{}
-	for i := range t.NumField() {
-		name, option, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
-		all[name] = t.Field(i).Type
+	for _, f := range reflect.VisibleFields(t) {
+		if f.Anonymous {
+			continue // its fields are visible too
+		}
+		name, option, _ := strings.Cut(f.Tag.Get("json"), ",")
+		all[name] = f.Type
 		if option != "omitempty" {
 			required = append(required, name)
 		}
@@ -124,7 +153,7 @@ func compareField(t *testing.T, field string, s *openapi3.Schema, typ reflect.Ty
 		t.Errorf("%s: the schema says %v, the type is written as %s", field, s.Type, want)
 		return
 	}
-	if want == "array" {
+	if want == "array" && typ.Kind() == reflect.Slice {
 		compareField(t, field+"[]", schemaOf(s.Items), typ.Elem())
 	}
 }
@@ -135,6 +164,9 @@ func kind(t reflect.Type) string {
 	if t.Implements(text) || t == reflect.TypeFor[time.Time]() {
 		return "string"
 	}
+	if t == reflect.TypeFor[openapi.LeaseRun]() {
+		return "array"
+	}
 	switch t.Kind() {
 	case reflect.Bool:
 		return "boolean"
@@ -144,6 +176,8 @@ func kind(t reflect.Type) string {
 		return "array"
 	case reflect.Struct, reflect.Map:
 		return "object"
+	case reflect.Float64:
+		return "number"
 	default:
 		return "integer"
 	}
@@ -190,7 +224,13 @@ func jsonText(t *testing.T, v any) string {
 // TestResponsesNameTheirCodes holds every failure of every operation to codes
 // that have its status.
 func TestResponsesNameTheirCodes(t *testing.T) {
-	for path, item := range load(t).Paths.Map() {
+	for _, s := range specs {
+		t.Run(s.name, func(t *testing.T) { checkResponses(t, loadSpec(t, s.doc)) })
+	}
+}
+
+func checkResponses(t *testing.T, doc *openapi3.T) {
+	for path, item := range doc.Paths.Map() {
 		for method, op := range item.Operations() {
 			where := method + " " + path
 			if op.OperationID == "" || op.Summary == "" {
@@ -237,5 +277,16 @@ func TestLimitsMatchSpec(t *testing.T) {
 	namespaces := doc.Components.Schemas["Stats"].Value.Properties["namespaces"].Value
 	if *namespaces.MaxItems != openapi.MaxNamespaces {
 		t.Errorf("namespaces: at most %d, MaxNamespaces is %d", *namespaces.MaxItems, openapi.MaxNamespaces)
+	}
+	match := doc.Paths.Value("/v1/events").Get.Parameters.GetByInAndName("query", "match").Schema.Value
+	if *match.MaxItems != openapi.MaxMatch {
+		t.Errorf("match: at most %d, MaxMatch is %d", *match.MaxItems, openapi.MaxMatch)
+	}
+	report := doc.Components.Schemas["NodeReport"].Value.Properties
+	if got := *report["models"].Value.MaxItems; got != openapi.MaxNodeModels {
+		t.Errorf("models: at most %d, MaxNodeModels is %d", got, openapi.MaxNodeModels)
+	}
+	if got := *report["ttl"].Value.Max; got != openapi.MaxNodeTTL {
+		t.Errorf("ttl: at most %v, MaxNodeTTL is %d", got, openapi.MaxNodeTTL)
 	}
 }
