@@ -1,0 +1,27 @@
+// Package load owns the way of a version's chunks into a tier of a node: from the
+// disk and the registry into RAM, or from the registry onto the disk.
+//
+// Laws:
+//   - A chunk that is in the target is not moved, one that is on the disk is not
+//     fetched, and one that many loads want is fetched once: by the load that holds
+//     its flight, while the others wait and take over if that load fails.
+//   - A chunk is made known only when all its bytes are right: the disk and the
+//     fetcher have verified them, each in its way.
+//   - Whatever ends a load, it has given back every place that it did not fill, and
+//     nothing of it runs any more.
+//   - Of bytes, a load holds one chunk for each of those who work for it. All else
+//     is a few words for each chunk of the version.
+//
+// Every chunk is in one of three queues at a time, or with somebody who works on
+// it:
+//
+//	         ┌─ reads ──► readers ───┬─► published
+//	steps ───┼─ fetches ► fetcher ───┤
+//	         └─ waits ──► waiter ────┘
+//
+// A reader passes a chunk that the disk had lost on to fetches, the fetcher one
+// that somebody else fetches to waits, and the waiter one that the other failed to
+// bring to either. Each queue has room for all chunks, so that whoever passes one
+// on never waits, and none waits for another in a circle. Bytes wait nowhere: a
+// place in RAM is filled where it is.
+package load
