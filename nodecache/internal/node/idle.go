@@ -1,0 +1,105 @@
+package node
+
+import (
+	"time"
+
+	"github.com/ingot-ml/ingot/nodecache/internal/ledger"
+	"github.com/ingot-ml/ingot/openapi"
+)
+
+// tickEvery is how exact times without use are.
+const tickEvery = time.Second
+
+// tick lets go, now and then, what nobody uses.
+func (n *Node) tick() {
+	ticker := time.NewTicker(tickEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			n.fallIdle()
+			n.watermark()
+			n.reapOrphans()
+		case <-n.ctx.Done():
+			return
+		}
+	}
+}
+
+// rest is how long a version is not used in each tier, by all who serve it.
+type rest struct {
+	stay      bool // somebody uses or pins it
+	ram, disk bool // idle for longer than all of them allow
+}
+
+// fallIdle lets versions that are idle for long enough fall by one tier.
+func (n *Node) fallIdle() {
+	now := n.config.Now()
+	n.mu.Lock()
+	rests := map[ledger.Key]*rest{}
+	for _, m := range n.models {
+		if m.current.IsZero() {
+			continue
+		}
+		k := m.key(m.current)
+		r := rests[k]
+		if r == nil {
+			r = &rest{ram: true, disk: true}
+			rests[k] = r
+		}
+		for _, at := range []time.Time{m.lastUse} {
+			r.ram = r.ram && m.IdleRAM > 0 && now.Sub(at) >= m.IdleRAM
+			r.disk = r.disk && m.IdleDisk > 0 && now.Sub(at) >= m.IdleDisk
+		}
+		r.stay = r.stay || m.Pin || len(m.leases) > 0 || m.keeping
+	}
+	var fromRAM, fromDisk []ledger.Key
+	for k, r := range rests {
+		v := n.versions[k]
+		switch {
+		case r.stay || v == nil || v.leases > 0 || len(v.jobs) > 0:
+		case v.ram && r.ram:
+			fromRAM = append(fromRAM, k)
+		case v.disk && !v.ram && r.disk:
+			fromDisk = append(fromDisk, k)
+		}
+	}
+	n.mu.Unlock()
+	for _, k := range fromRAM {
+		n.rest(k, n.ram, openapi.TierDisk)
+	}
+	for _, k := range fromDisk {
+		n.rest(k, n.disk, openapi.TierNone)
+	}
+}
+
+// rest takes an idle version out of a tier.
+func (n *Node) rest(k ledger.Key, from *shelf, to openapi.Tier) {
+	if _, err := from.remove(k); err != nil {
+		return // leased since we looked
+	}
+	n.mu.Lock()
+	for _, m := range n.models {
+		if m.Ref.Repo == k.Repo && m.current == k.Digest {
+			m.hold = min(m.hold, to)
+		}
+	}
+	if from == n.ram {
+		n.counters.Idle.RAM++
+		n.counters.Evicted.RAM--
+	} else {
+		n.counters.Idle.Disk++
+		n.counters.Evicted.Disk--
+	}
+	n.mu.Unlock()
+	n.config.Logger.Info("version was idle and fell", "repo", k.Repo.String(), "version", k.Digest.Short(), "to", to.String())
+	n.settle(k)
+	n.dirty.ring()
+}
+
+// watermark lets the disk fall to the lower mark when it is above the upper one.
+func (n *Node) watermark() {
+	if n.config.High > 0 && n.disk.ledger.Used() > n.config.High {
+		n.disk.trim(n.config.Low)
+	}
+}

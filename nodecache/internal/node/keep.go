@@ -1,0 +1,147 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/ingot-ml/ingot/chunker"
+	"github.com/ingot-ml/ingot/openapi"
+	"github.com/ingot-ml/ingot/registry/name"
+)
+
+// How long to wait before a version that could not be brought is tried again.
+const (
+	retryFirst = time.Second
+	retryMost  = time.Minute
+)
+
+// Changed tells that a followed tag names another version now; a zero digest,
+// that the registry has no such tag any more: what the node has of it stays.
+// like is what to do with a reference that is not known yet.
+func (n *Node) Changed(ref name.Ref, d chunker.Digest, like Model) {
+	n.mu.Lock()
+	m := n.models[ref]
+	if m == nil || !m.kept {
+		if d.IsZero() && m == nil {
+			n.mu.Unlock()
+			return
+		}
+		like.Ref = ref
+		known := n.model(ref)
+		fresh := n.newModel(like)
+		known.Model, known.kept = fresh.Model, true
+		known.hold = max(known.hold, like.Tier)
+		m = known
+	}
+	m.deleted = d.IsZero()
+	if !d.IsZero() {
+		m.target = d
+	}
+	n.mu.Unlock()
+	n.keep(m)
+}
+
+// keep brings the model's target to where it should be, behind the calls.
+func (n *Node) keep(m *model) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if m.keeping || n.ctx.Err() != nil {
+		m.again()
+		return
+	}
+	m.keeping = true
+	n.work.Go(func() { n.keeper(m) })
+}
+
+// again wakes a keeper that waits before it tries again.
+func (m *model) again() {
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+}
+
+// keeper goes on until the newest version is where it should be.
+func (n *Node) keeper(m *model) {
+	pause := retryFirst
+	for {
+		done, err := n.keepOnce(m)
+		if done {
+			return
+		}
+		if err == nil {
+			pause = retryFirst
+			continue
+		}
+		n.failed(m, err)
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-m.wake:
+		case <-n.ctx.Done():
+		}
+		timer.Stop()
+		pause = min(2*pause, retryMost)
+	}
+}
+
+// failed notes why a model is not where it should be.
+func (n *Node) failed(m *model, err error) {
+	err = told("bring "+m.Ref.String(), err)
+	n.mu.Lock()
+	same := m.failed != nil && m.failed.Error() == err.Error()
+	m.failed = err
+	n.mu.Unlock()
+	if same || errors.Is(err, context.Canceled) {
+		return
+	}
+	n.config.Logger.Warn("version could not be brought", "ref", m.Ref.String(), "err", err)
+	n.events.tell(openapi.NodeEvent{Type: openapi.EventFailed, Ref: m.Ref.String(), Message: err.Error()})
+}
+
+// keepOnce takes one step towards the target. done says that there is nothing
+// more to do; nobody keeps the model then.
+func (n *Node) keepOnce(m *model) (done bool, err error) {
+	n.mu.Lock()
+	to, target := n.stageTo(m), m.target
+	v := n.versions[m.key(target)]
+	there := !target.IsZero() && m.current == target && (to == openapi.TierNone || v.in(to) || v.tier() > to)
+	if n.ctx.Err() != nil || there || target.IsZero() && to == openapi.TierNone {
+		m.keeping = false
+		n.mu.Unlock()
+		return true, nil
+	}
+	n.mu.Unlock()
+	if target.IsZero() {
+		d, err := n.resolve(n.ctx, m.Ref)
+		if err == nil {
+			n.mu.Lock()
+			m.target = d
+			n.mu.Unlock()
+		}
+		return false, err
+	}
+	if to == openapi.TierNone {
+		n.serve(m.key(target)) // what is not on the node moves by name alone
+		return false, nil
+	}
+	if _, err := n.bring(n.ctx, m.key(target), to); err != nil {
+		return false, err
+	}
+	return false, nil
+}
+
+// stageTo is the tier that a new version of m should come to: where the model
+// should be, but no higher than where it is, unless it is configured so. n.mu is
+// held.
+func (n *Node) stageTo(m *model) openapi.Tier {
+	if n.ram == nil {
+		return min(m.hold, openapi.TierDisk)
+	}
+	at := openapi.TierNone
+	if !m.current.IsZero() {
+		at = n.versions[m.key(m.current)].tier()
+	}
+	return min(m.hold, max(at, m.Tier))
+}

@@ -1,0 +1,151 @@
+package node
+
+import (
+	"time"
+
+	"github.com/ingot-ml/ingot/chunker"
+	"github.com/ingot-ml/ingot/nodecache/internal/ledger"
+	"github.com/ingot-ml/ingot/openapi"
+	"github.com/ingot-ml/ingot/registry/manifest"
+	"github.com/ingot-ml/ingot/registry/name"
+)
+
+// Model is a reference that a node is told to keep.
+type Model struct {
+	Ref               name.Ref
+	Tier              openapi.Tier // where it should be; none for when it is asked for
+	Watch, Pin        bool
+	IdleRAM, IdleDisk time.Duration // 0 is the node's, less is never
+}
+
+// model is a reference that the node knows.
+type model struct {
+	Model
+	// hold is where it should be now: Tier at first, then where it was last asked
+	// for, or fell to.
+	hold openapi.Tier
+	// current is the version that is served, zero for none yet. target is the newest
+	// that is known; while they differ, target is on its way.
+	current, target chunker.Digest
+	keeping         bool // somebody brings target
+	kept            bool // in the configuration or in a pattern of it
+	deleted         bool // the registry has no such tag any more
+	failed          error
+	lastUse         time.Time
+	leases          map[*Lease]struct{}
+	wake            chan struct{} // tells a keeper to try again at once
+}
+
+func (n *Node) newModel(m Model) *model {
+	if m.IdleRAM == 0 {
+		m.IdleRAM = n.config.IdleRAM
+	}
+	if m.IdleDisk == 0 {
+		m.IdleDisk = n.config.IdleDisk
+	}
+	return &model{
+		Model: m, hold: m.Tier, kept: true, current: m.Ref.Digest, target: m.Ref.Digest,
+		lastUse: n.config.Now(), leases: map[*Lease]struct{}{}, wake: make(chan struct{}, 1),
+	}
+}
+
+// model returns what is known of ref, and makes it known. n.mu is held.
+func (n *Node) model(ref name.Ref) *model {
+	m := n.models[ref]
+	if m == nil {
+		m = n.newModel(Model{Ref: ref})
+		m.kept = false
+		n.models[ref] = m
+	}
+	return m
+}
+
+// key returns the name of a version of the model.
+func (m *model) key(d chunker.Digest) ledger.Key { return ledger.Key{Repo: m.Ref.Repo, Digest: d} }
+
+// version is a version that some tier has, or is about to. It is forgotten when
+// none has and nobody waits for it.
+type version struct {
+	key       ledger.Key
+	manifest  *manifest.Manifest // nil when it has to be read again
+	total     int64              // plain bytes of its chunks
+	disk, ram bool               // all of it is there
+	leases    int
+	jobs      map[openapi.Tier]*job
+}
+
+// version returns what is known of k, and makes it known. n.mu is held.
+func (n *Node) version(k ledger.Key) *version {
+	v := n.versions[k]
+	if v == nil {
+		v = &version{key: k, jobs: map[openapi.Tier]*job{}}
+		n.versions[k] = v
+	}
+	return v
+}
+
+// tier returns the fastest tier that holds all of v.
+func (v *version) tier() openapi.Tier {
+	switch {
+	case v == nil:
+		return openapi.TierNone
+	case v.ram:
+		return openapi.TierRAM
+	case v.disk:
+		return openapi.TierDisk
+	}
+	return openapi.TierNone
+}
+
+// in reports whether all of v is in the tier.
+func (v *version) in(t openapi.Tier) bool {
+	return v != nil && (t == openapi.TierRAM && v.ram || t == openapi.TierDisk && v.disk)
+}
+
+// wanted reports whether some model serves k, or is about to. n.mu is held.
+func (n *Node) wanted(k ledger.Key) bool {
+	for _, m := range n.models {
+		if m.Ref.Repo == k.Repo && (m.current == k.Digest || m.target == k.Digest) {
+			return true
+		}
+	}
+	return false
+}
+
+// settle takes out of the tiers what nobody wants of a version, and forgets one
+// of which nothing is left.
+func (n *Node) settle(k ledger.Key) {
+	n.mu.Lock()
+	v := n.versions[k]
+	if v == nil || len(v.jobs) > 0 {
+		n.mu.Unlock()
+		return
+	}
+	idle := !n.wanted(k) && v.leases == 0
+	noRAM, noDisk := !v.ram || idle, !v.disk || idle
+	if idle {
+		v.ram = false // nobody leases it between here and there
+	}
+	n.mu.Unlock()
+	if noRAM && n.ram != nil && n.ram.ledger.Has(k) {
+		_, _ = n.ram.remove(k) // leased: settled again when that ends
+	}
+	if noDisk && n.disk.ledger.Has(k) {
+		n.disk.loosen(k)
+	}
+	n.forget(k)
+}
+
+// forget drops what is in memory of a version, as far as nobody needs it.
+func (n *Node) forget(k ledger.Key) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	v := n.versions[k]
+	if v == nil || len(v.jobs) > 0 || v.leases > 0 || v.ram {
+		return
+	}
+	v.manifest = nil
+	if !v.disk {
+		delete(n.versions, k)
+	}
+}

@@ -1,0 +1,136 @@
+package node
+
+import (
+	"context"
+	"iter"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/ingot-ml/ingot/chunker"
+	"github.com/ingot-ml/ingot/nodecache/internal/disk"
+	"github.com/ingot-ml/ingot/nodecache/internal/ledger"
+	"github.com/ingot-ml/ingot/nodecache/internal/load"
+	"github.com/ingot-ml/ingot/nodecache/internal/ram"
+	"github.com/ingot-ml/ingot/openapi"
+	"github.com/ingot-ml/ingot/registry/manifest"
+	"github.com/ingot-ml/ingot/registry/name"
+)
+
+// loadsAtATime bounds the loads that move bytes; each takes some ten chunks of
+// memory. Others wait for their turn.
+const loadsAtATime = 4
+
+// Registry is what a node asks of a registry; *client.Registry is one.
+type Registry interface {
+	load.Fetcher
+	Resolve(ctx context.Context, ref name.Ref) (chunker.Digest, error)
+	Manifest(ctx context.Context, ref name.Ref) (*manifest.Manifest, chunker.Digest, error)
+}
+
+// Config is what a Node works with.
+type Config struct {
+	Name, Program string
+	Disk          *disk.Store
+	RAM           *ram.Tier // nil for a node without
+	DiskLimits    ledger.Limits
+	RAMLimits     ledger.Limits
+	High, Low     int64 // watermarks of the disk in bytes
+	Registry      Registry
+	RegistryURL   string
+	Wait          time.Duration // for a version that is not there
+	IdleRAM       time.Duration // 0 is never
+	IdleDisk      time.Duration
+	Workers       int // of a load that read the disk
+	Models        []Model
+	Now           func() time.Time
+	Logger        *slog.Logger
+}
+
+// Node holds versions in tiers. It is safe for concurrent use.
+type Node struct {
+	config  Config
+	started time.Time
+	events  *events
+	disk    *shelf
+	ram     *shelf // nil for none
+	flights *load.Flights
+	loads   *semaphore.Weighted
+	dirty   bell // rings when what save keeps has changed
+	work    sync.WaitGroup
+	ctx     context.Context // of everything that goes on behind the calls
+	stop    context.CancelFunc
+
+	mu       sync.Mutex // protects what follows, and every model, version and job
+	models   map[name.Ref]*model
+	versions map[ledger.Key]*version
+	orphans  map[string]*orphan
+	registry openapi.RegistryState
+	counters Counters
+}
+
+// Open returns a Node of what its tiers hold. The caller closes it, and then the
+// tiers.
+func Open(c Config) (*Node, error) {
+	ctx, stop := context.WithCancel(context.Background())
+	n := &Node{
+		config: c, started: c.Now(), events: newEvents(c.Now), ctx: ctx, stop: stop,
+		flights: load.NewFlights(), loads: semaphore.NewWeighted(loadsAtATime),
+		models: map[name.Ref]*model{}, versions: map[ledger.Key]*version{}, orphans: map[string]*orphan{},
+		registry: openapi.RegistryState{URL: c.RegistryURL, Since: c.Now()},
+	}
+	n.disk = newShelf(openapi.TierDisk, ledger.New(c.DiskLimits, c.Disk.Cost), c.Now)
+	n.disk.clear = n.clearDisk
+	if c.RAM != nil {
+		n.ram = newShelf(openapi.TierRAM, ledger.New(c.RAMLimits, c.RAM.Cost), c.Now)
+		n.ram.clear = n.clearRAM
+	}
+	for _, m := range c.Models {
+		n.models[m.Ref] = n.newModel(m)
+	}
+	if err := n.restore(); err != nil {
+		stop()
+		return nil, err
+	}
+	n.work.Go(n.tick)
+	n.work.Go(n.saver)
+	for _, m := range n.models {
+		n.keep(m)
+	}
+	return n, nil
+}
+
+// Close ends what goes on behind the calls and keeps what a later Node has to
+// know. Leases should have ended.
+func (n *Node) Close() error {
+	n.stop()
+	n.work.Wait()
+	return n.save()
+}
+
+// Events yields what happens from now on, until ctx ends or the reader is too far
+// behind. The caller ranges over it.
+func (n *Node) Events(ctx context.Context) iter.Seq[openapi.NodeEvent] { return n.events.listen(ctx) }
+
+// Counters returns what has happened so far.
+func (n *Node) Counters() Counters {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.counters
+}
+
+// Ready returns nil: a Node is open when it has seen what its tiers hold.
+func (n *Node) Ready() error { return n.ctx.Err() }
+
+// shelf returns the tier's shelf, nil for one that the node does not have.
+func (n *Node) shelf(t openapi.Tier) *shelf {
+	switch t {
+	case openapi.TierDisk:
+		return n.disk
+	case openapi.TierRAM:
+		return n.ram
+	}
+	return nil
+}

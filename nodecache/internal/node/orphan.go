@@ -1,0 +1,203 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ingot-ml/ingot/openapi"
+)
+
+// orphan is a segment of a former agent that clients still map. Its memory counts
+// until the last of them has let it go.
+type orphan struct {
+	segment Orphan
+	pids    map[int]string        // processes that had a lease, and when they began
+	held    map[*declaration]bool // by clients that have come back
+}
+
+// declaration is one client's word for what it still has.
+type declaration struct{ pid int }
+
+// clientState is a client process and the segments that its leases use.
+type clientState struct {
+	PID int `json:"pid"`
+	// Began is as the kernel says it: another process of that number began at
+	// another time.
+	Began    string         `json:"began"`
+	Segments []segmentState `json:"segments"`
+}
+
+// segmentState is a segment as the kernel knows it.
+type segmentState struct {
+	Device uint64 `json:"device"`
+	Inode  uint64 `json:"inode"`
+	Bytes  int64  `json:"bytes"`
+}
+
+// clients lists who has leases, and who still has some of a former agent, for the
+// next one. n.mu is held.
+func (n *Node) clients() []clientState {
+	of := map[int]map[segmentState]bool{}
+	add := func(pid int, s segmentState) {
+		if of[pid] == nil {
+			of[pid] = map[segmentState]bool{}
+		}
+		of[pid][s] = true
+	}
+	for _, m := range n.models {
+		for l := range m.leases {
+			for _, s := range l.segments() {
+				add(l.order.PID, s)
+			}
+		}
+	}
+	for _, o := range n.orphans {
+		for pid := range o.pids {
+			add(pid, segmentState(o.segment))
+		}
+		for d := range o.held {
+			add(d.pid, segmentState(o.segment))
+		}
+	}
+	list := []clientState{}
+	for pid, segments := range of {
+		c := clientState{PID: pid, Began: began(pid)}
+		for s := range segments {
+			c.Segments = append(c.Segments, s)
+		}
+		if c.Began != "" {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// segments returns the segments that a lease uses, as the kernel knows them.
+func (l *Lease) segments() []segmentState {
+	if l.used == nil && (l.job == nil || l.job.ended) && l.window == nil {
+		l.used = map[uint64]bool{}
+		for _, c := range l.manifest.Chunks {
+			if id, _, _, ok := l.domain().Place(c.Digest); ok {
+				l.used[id] = true
+			}
+		}
+	}
+	var list []segmentState
+	for id := range l.used {
+		s, err := l.Segment(id)
+		if err != nil {
+			continue
+		}
+		var stat unix.Stat_t
+		if unix.Fstat(int(s.File.Fd()), &stat) == nil {
+			list = append(list, segmentState{stat.Dev, stat.Ino, stat.Blocks * 512})
+		}
+	}
+	return list
+}
+
+// began returns when a process of this machine began, in the kernel's words;
+// empty for one that is not there.
+func began(pid int) string {
+	if pid <= 0 {
+		return ""
+	}
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return ""
+	}
+	// The second field is the name in brackets, which may hold anything.
+	_, rest, _ := strings.Cut(string(stat[strings.LastIndexByte(string(stat), ')')+1:]), " ")
+	fields := strings.Fields(rest)
+	const starttime = 19 // of the fields after the name
+	if len(fields) <= starttime || fields[0] == "Z" {
+		return ""
+	}
+	return fields[starttime]
+}
+
+// restoreClients counts the memory that clients of a former agent still map.
+func (n *Node) restoreClients(clients []clientState) {
+	if n.ram == nil {
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, c := range clients {
+		if c.Began == "" || began(c.PID) != c.Began {
+			continue
+		}
+		for _, s := range c.Segments {
+			n.orphan(Orphan(s)).pids[c.PID] = c.Began
+		}
+	}
+}
+
+// name is how the account calls an orphan.
+func (o Orphan) name() string {
+	return fmt.Sprintf("memory of a former agent that a client still has (device %d, inode %d)", o.Device, o.Inode)
+}
+
+// orphan returns the record of a segment, and counts it. n.mu is held.
+func (n *Node) orphan(s Orphan) *orphan {
+	o := n.orphans[s.name()]
+	if o == nil {
+		o = &orphan{pids: map[int]string{}, held: map[*declaration]bool{}}
+		n.orphans[s.name()] = o
+	}
+	if s != o.segment {
+		o.segment = s
+		n.ram.ledger.Hold(s.name(), s.Bytes)
+	}
+	return o
+}
+
+// Declare notes that a client still has segments of a former agent. They count
+// until release is called.
+func (n *Node) Declare(_ context.Context, d openapi.LeaseDeclare, segments []Orphan, pid int) (release func(), err error) {
+	if n.ram == nil {
+		return nil, noTier("declare a lease of "+d.Ref, openapi.TierRAM)
+	}
+	said := &declaration{pid: pid}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, s := range segments {
+		o := n.orphan(s)
+		o.held[said] = true
+		delete(o.pids, pid)
+	}
+	n.dirty.ring()
+	return func() { n.undeclare(said) }, nil
+}
+
+// undeclare is for a client that has let go what it declared.
+func (n *Node) undeclare(said *declaration) {
+	n.mu.Lock()
+	for _, o := range n.orphans {
+		delete(o.held, said)
+	}
+	n.mu.Unlock()
+	n.reapOrphans()
+}
+
+// reapOrphans stops counting memory that nobody has any more.
+func (n *Node) reapOrphans() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for key, o := range n.orphans {
+		for pid, at := range o.pids {
+			if began(pid) != at {
+				delete(o.pids, pid)
+			}
+		}
+		if len(o.pids)+len(o.held) == 0 {
+			delete(n.orphans, key)
+			n.ram.unhold(key)
+		}
+	}
+}

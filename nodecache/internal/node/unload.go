@@ -1,0 +1,104 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/ingot-ml/ingot/nodecache/internal/ledger"
+	"github.com/ingot-ml/ingot/openapi"
+	"github.com/ingot-ml/ingot/registry/name"
+)
+
+// Unload lets the version of ref fall to a slower tier, or away. One that is
+// leased does not.
+func (n *Node) Unload(_ context.Context, ref name.Ref, to openapi.Tier) (openapi.UnloadReceipt, error) {
+	receipt := openapi.UnloadReceipt{Ref: ref.String()}
+	n.mu.Lock()
+	m := n.models[ref]
+	if m == nil {
+		n.mu.Unlock()
+		return receipt, unknown("unload", ref)
+	}
+	k := m.key(m.current)
+	receipt.Version = m.current
+	v := n.versions[k]
+	if v != nil && v.leases > 0 && to < openapi.TierRAM {
+		leases := v.leases
+		n.mu.Unlock()
+		return receipt, openapi.Errorf(openapi.CodeConflict, "unload %s: it has %d leases; it can go when they end", ref, leases)
+	}
+	m.hold, m.Tier = min(m.hold, to), min(m.Tier, to)
+	others := n.others(m)
+	if to == openapi.TierNone && !others && v != nil && !m.kept {
+		delete(n.models, ref)
+	}
+	n.mu.Unlock()
+	if others {
+		receipt.Tier = v.tier()
+		n.dirty.ring()
+		return receipt, nil
+	}
+	err := n.unload(k, to, &receipt)
+	n.mu.Lock()
+	receipt.Tier = n.versions[k].tier()
+	n.mu.Unlock()
+	n.settle(k)
+	n.forgetModel(ref)
+	n.dirty.ring()
+	return receipt, told(fmt.Sprintf("unload %s", ref), err)
+}
+
+// unload takes k out of the tiers above to.
+func (n *Node) unload(k ledger.Key, to openapi.Tier, receipt *openapi.UnloadReceipt) error {
+	var errs []error
+	if n.ram != nil && to < openapi.TierRAM && n.ram.ledger.Has(k) {
+		freed, err := n.ram.remove(k)
+		receipt.Freed.RAM = freed
+		errs = append(errs, err)
+	}
+	if to < openapi.TierDisk && n.disk.ledger.Has(k) {
+		freed, err := n.disk.remove(k)
+		receipt.Freed.Disk = freed
+		errs = append(errs, err)
+	}
+	err := errors.Join(errs...)
+	if errors.Is(err, ledger.ErrLeased) {
+		return openapi.Errorf(openapi.CodeConflict, "it is in use or being loaded; try again when that ends")
+	}
+	return err
+}
+
+// others reports whether another reference is served from the same version, and
+// wants it where it is. n.mu is held.
+func (n *Node) others(m *model) bool {
+	for _, o := range n.models {
+		if o != m && o.Ref.Repo == m.Ref.Repo && o.current == m.current && o.hold > m.hold {
+			return true
+		}
+	}
+	return false
+}
+
+func unknown(what string, ref name.Ref) error {
+	return openapi.Errorf(openapi.CodeNotFound, "%s %s: the node does not know it; `ingot status` lists what it knows", what, ref)
+}
+
+// Pin keeps the version of ref in its tier, this one and every later, or ends
+// that.
+func (n *Node) Pin(_ context.Context, ref name.Ref, pinned bool) (openapi.ModelStatus, error) {
+	n.mu.Lock()
+	m := n.models[ref]
+	if m == nil {
+		n.mu.Unlock()
+		return openapi.ModelStatus{}, unknown("pin", ref)
+	}
+	m.Pin = pinned
+	k := m.key(m.current)
+	n.mu.Unlock()
+	n.repin(k)
+	n.dirty.ring()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.status(m), nil
+}
