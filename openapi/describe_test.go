@@ -267,7 +267,7 @@ func curl(o operation, params openapi3.Parameters, at string) string {
 		case p.Value.In == "path":
 			path = strings.ReplaceAll(path, "{"+p.Value.Name+"}", value)
 		case p.Value.In == "query":
-			query = append(query, p.Value.Name+"="+strings.NewReplacer("%2F", "/", "%3A", ":", "%2C", ",").Replace(url.QueryEscape(value)))
+			query = append(query, p.Value.Name+"="+strings.NewReplacer("%2F", "/", "%3A", ":", "%2C", ",", "%2A", "*").Replace(url.QueryEscape(value)))
 		}
 	}
 	if len(query) > 0 {
@@ -303,9 +303,13 @@ func curlOutput(o operation) string {
 	return ""
 }
 
-// exampleOf returns the value that a parameter has in examples, if any.
+// exampleOf returns the value that a parameter has in examples, if any: one of a
+// list.
 func exampleOf(p *openapi3.Parameter) string {
 	for _, v := range []any{p.Example, p.Schema.Value.Example} {
+		if list, ok := v.([]any); ok && len(list) > 0 {
+			v = list[0]
+		}
 		if v != nil {
 			return fmt.Sprint(v)
 		}

@@ -13,7 +13,9 @@ import (
 	"github.com/ingot-ml/ingot/registry/internal/access"
 	"github.com/ingot-ml/ingot/registry/internal/blobs/fs"
 	"github.com/ingot-ml/ingot/registry/internal/bolt"
+	"github.com/ingot-ml/ingot/registry/internal/events"
 	"github.com/ingot-ml/ingot/registry/internal/httpapi"
+	"github.com/ingot-ml/ingot/registry/internal/nodes"
 	"github.com/ingot-ml/ingot/registry/internal/versions"
 )
 
@@ -69,18 +71,23 @@ func (r *Registry) assemble() error {
 	if err != nil {
 		return err
 	}
+	policy := access.Open{}
+	hub := events.NewHub(policy)
 	r.service = versions.New(versions.Config{
-		Registers: r.registers,
-		Blobs:     store,
-		Index:     chunkIndex{r.index},
-		Policy:    access.Open{},
-		Now:       time.Now,
-		Rand:      rand.Reader,
-		Logger:    r.config.Logger,
-		PushTTL:   r.config.PushTTL,
+		Registers:  r.registers,
+		Blobs:      store,
+		Index:      chunkIndex{r.index},
+		Policy:     policy,
+		Now:        time.Now,
+		Rand:       rand.Reader,
+		Logger:     r.config.Logger,
+		PushTTL:    r.config.PushTTL,
+		TagChanged: hub.Tell,
 	})
 	r.api = httpapi.New(httpapi.Config{
 		Service:   r.service,
+		Events:    hub,
+		Nodes:     nodes.New(policy, time.Now),
 		Principal: func(*http.Request) access.Principal { return access.Anonymous },
 		Memory:    r.config.Memory,
 		Logger:    r.config.Logger,

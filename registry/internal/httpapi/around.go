@@ -71,7 +71,7 @@ func (a *API) logRequest(c echo.Context, begun time.Time, aborted bool) {
 	)
 }
 
-// frequent tells the routes that one push or pull calls many times.
+// frequent tells the routes that one push or pull, or every node, calls many times.
 func frequent(route string) bool {
-	return strings.Contains(route, "/chunks") || strings.HasSuffix(route, "/missing")
+	return strings.Contains(route, "/chunks") || strings.HasSuffix(route, "/missing") || route == nodePath
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/ingot-ml/ingot/chunker"
 	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry/internal/access"
+	"github.com/ingot-ml/ingot/registry/internal/events"
 	"github.com/ingot-ml/ingot/registry/internal/httpapi"
 	"github.com/ingot-ml/ingot/registry/internal/versions"
 	"github.com/ingot-ml/ingot/registry/name"
@@ -99,6 +100,14 @@ func (f *failing) Stats(context.Context, access.Principal, string) (s openapi.St
 	return s, f.err
 }
 
+func (f *failing) Listen(access.Principal, []string) (*events.Listener, error) { return nil, f.err }
+
+func (f *failing) Report(string, openapi.NodeReport) error { return f.err }
+
+func (f *failing) Forget(string) error { return f.err }
+
+func (f *failing) List(access.Principal, string) (l openapi.NodeList, err error) { return l, f.err }
+
 // TestEveryCodeOfEveryOperation sends each operation a request that is right, and
 // has it fail in every way that registry.yaml names for it. Those that ask no
 // service can only be unavailable, when the registry stops.
@@ -108,7 +117,7 @@ func TestEveryCodeOfEveryOperation(t *testing.T) {
 		t.Fatal(err)
 	}
 	service := &failing{}
-	api := httpapi.New(httpapi.Config{Service: service, Memory: 16 << 20})
+	api := httpapi.New(httpapi.Config{Service: service, Events: service, Nodes: service, Memory: 16 << 20})
 	pairs := 0
 	for path, item := range doc.Paths.Map() {
 		for method, op := range item.Operations() {
@@ -162,7 +171,7 @@ func checkFails(t *testing.T, api http.Handler, method, path string, op *openapi
 // rightRequest makes a request that only the service can refuse.
 func rightRequest(method, path string, op *openapi3.Operation) *http.Request {
 	path = strings.NewReplacer("{namespace}", "acme", "{model}", "llama", "{digest}", someHex, "{index}", "0",
-		"{tag}", "main", "{push}", "abc123").Replace(path)
+		"{tag}", "main", "{push}", "abc123", "{node}", "gpu-01").Replace(path)
 	switch op.OperationID {
 	case "getChunks":
 		path += "?i=0"

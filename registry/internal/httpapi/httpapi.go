@@ -4,6 +4,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +20,8 @@ import (
 // Config is what an API works with.
 type Config struct {
 	Service Service
+	Events  Events
+	Nodes   Nodes
 	// Principal tells who asks; nil means that everybody is access.Anonymous.
 	Principal func(*http.Request) access.Principal
 	// Memory is how many bytes request bodies and the work on them may take
@@ -33,6 +36,8 @@ type Config struct {
 // API answers the requests of registry.yaml. It is safe for concurrent use.
 type API struct {
 	service   Service
+	events    Events
+	nodes     Nodes
 	principal func(*http.Request) access.Principal
 	logger    *slog.Logger
 	version   string
@@ -43,6 +48,7 @@ type API struct {
 	stall     time.Duration       // of a body that comes in
 	buffers   sync.Pool           // of *[]byte that hold any encoded chunk
 	draining  atomic.Bool
+	drained   chan struct{} // closed when draining begins
 	load      load
 }
 
@@ -50,6 +56,8 @@ type API struct {
 func New(c Config) *API {
 	a := &API{
 		service:   c.Service,
+		events:    c.Events,
+		nodes:     c.Nodes,
 		principal: c.Principal,
 		logger:    c.Logger,
 		version:   c.Version,
@@ -58,6 +66,7 @@ func New(c Config) *API {
 		budget:    semaphore.NewWeighted(c.Memory),
 		wait:      maxWait,
 		stall:     maxStall,
+		drained:   make(chan struct{}),
 		load:      load{last: time.Now()},
 	}
 	if a.principal == nil {
@@ -82,20 +91,33 @@ var maxEncoded = codec.MaxEncoded(chunker.MaxSize)
 
 // ServeHTTP implements http.Handler.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	// A load balancer asks for health every few seconds; that is no work.
-	if r.URL.Path != healthPath {
+	if isWork(r.URL.Path) {
 		a.load.enter()
 		defer a.load.leave()
 	}
 	a.router.ServeHTTP(w, r)
 }
 
+// isWork tells requests that keep the registry from being quiet. A load balancer
+// asks for health every few seconds and a node reports as often, and who listens to
+// events does so for ever.
+func isWork(path string) bool {
+	return path != healthPath && path != eventsPath && !strings.HasPrefix(path, nodesPath)
+}
+
 // Drain makes every later request fail with unavailable and close its connection.
-// Those under way go on.
-func (a *API) Drain() { a.draining.Store(true) }
+// Those under way go on, except that streams of events end.
+func (a *API) Drain() {
+	if a.draining.CompareAndSwap(false, true) {
+		close(a.drained)
+	}
+}
 
 const (
 	healthPath  = "/healthz"
+	eventsPath  = "/v1/events"
+	nodesPath   = "/v1/nodes"
+	nodePath    = nodesPath + "/:node"
 	repoPath    = "/v1/repos/:namespace/:model"
 	versionPath = repoPath + "/versions/:digest"
 	pushPath    = "/v1/pushes/:push"
@@ -109,6 +131,11 @@ func (a *API) routes() {
 	a.get("/v1/stats", a.getStats)
 	a.get("/v1/repos", a.listRepos)
 	a.get("/v1/diff", a.getDiff)
+
+	a.get(eventsPath, a.listen)
+	a.get(nodesPath, a.listNodes)
+	a.router.PUT(nodePath, a.reportNode)
+	a.router.DELETE(nodePath, a.forgetNode)
 
 	a.get(repoPath+"/versions", a.listVersions)
 	a.get(versionPath, a.getVersion)

@@ -7,6 +7,7 @@ import (
 	"github.com/ingot-ml/ingot/chunker"
 	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry/internal/access"
+	"github.com/ingot-ml/ingot/registry/internal/events"
 	"github.com/ingot-ml/ingot/registry/internal/versions"
 	"github.com/ingot-ml/ingot/registry/name"
 )
@@ -65,4 +66,16 @@ type Tags interface {
 type Lists interface {
 	Repos(ctx context.Context, p access.Principal, namespace, after string, limit int) (openapi.RepoList, error)
 	Stats(ctx context.Context, p access.Principal, namespace string) (openapi.Stats, error)
+}
+
+// Events tells of changed tags; *events.Hub is one.
+type Events interface {
+	Listen(p access.Principal, match []string) (*events.Listener, error)
+}
+
+// Nodes remembers what nodes say of themselves; *nodes.Nodes is one.
+type Nodes interface {
+	Report(node string, r openapi.NodeReport) error
+	Forget(node string) error
+	List(p access.Principal, repo string) (openapi.NodeList, error)
 }

@@ -45,6 +45,10 @@ type Config struct {
 	PushTTL    time.Duration
 	BodyCache  int64 // bytes
 	PushMemory int   // chunks
+	// TagChanged is told of every change of a tag, once it is durable; nil for
+	// nobody. Those who move one tag at the same time may be told of in another
+	// order. It does not wait for anything.
+	TagChanged func(name.Repo, openapi.TagEvent)
 }
 
 // Index is a hint where chunks may be found: it may know too little, and what it

@@ -82,7 +82,7 @@ func (s *Service) setTag(ctx context.Context, p access.Principal, repo name.Repo
 		}
 		if rec.Digest != d.String() {
 			rec.Prev, rec.Digest, rec.By, rec.At = rec.Digest, d.String(), p.Subject, s.Now().UTC()
-			if v, err = s.swap(ctx, tagKey(repo, tag), v, &rec); isConflict(err) {
+			if v, err = s.swapTag(ctx, repo, tag, v, &rec); isConflict(err) {
 				continue
 			} else if err != nil {
 				return openapi.Tag{}, fmt.Errorf("set tag %s:%s: %w", repo, tag, err)
@@ -98,6 +98,15 @@ func (s *Service) setTag(ctx context.Context, p access.Principal, repo name.Repo
 		return rec.view(tag)
 	}
 	return openapi.Tag{}, conflict("tag %s:%s: others move it: try again", repo, tag)
+}
+
+// swapTag writes where a tag points, and tells that it has changed.
+func (s *Service) swapTag(ctx context.Context, repo name.Repo, tag string, v registers.Version, rec *tagRecord) (registers.Version, error) {
+	v, err := s.swap(ctx, tagKey(repo, tag), v, rec)
+	if err == nil && s.TagChanged != nil {
+		s.TagChanged(repo, openapi.TagEvent{Repo: repo.String(), Tag: tag, Digest: rec.Digest, Updated: rec.At})
+	}
+	return v, err
 }
 
 // checkExpect compares where a tag is with where it should be. A tag that is
@@ -144,7 +153,7 @@ func (s *Service) untag(ctx context.Context, repo name.Repo, tag string, rec *ta
 	for _, digest := range []string{rec.Prev, ""} {
 		rec.Prev, rec.Digest = rec.Digest, digest
 		var err error
-		if v, err = s.swap(ctx, tagKey(repo, tag), v, rec); isConflict(err) {
+		if v, err = s.swapTag(ctx, repo, tag, v, rec); isConflict(err) {
 			return gone // somebody has moved it since
 		} else if err != nil {
 			return fmt.Errorf("take tag %s back: %w", tagName(repo, tag), err)
@@ -185,7 +194,7 @@ func (s *Service) DeleteTag(ctx context.Context, p access.Principal, repo name.R
 			return err
 		}
 		rec.Prev, rec.Digest, rec.By, rec.At = rec.Digest, "", p.Subject, s.Now().UTC()
-		if _, err = s.swap(ctx, tagKey(repo, tag), v, &rec); !isConflict(err) {
+		if _, err = s.swapTag(ctx, repo, tag, v, &rec); !isConflict(err) {
 			return err
 		}
 	}
