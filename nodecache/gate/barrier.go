@@ -93,7 +93,6 @@ func (b *barrier) rest() {
 	if b.active > 0 || b.sleep == nil {
 		return
 	}
-	b.renew()
 	b.sleep()
 	b.sleep = nil
 }

@@ -32,6 +32,7 @@ type Gate struct {
 	proxy   *httputil.ReverseProxy
 	metrics *metrics
 	scrape  http.Handler
+	apart   bool // metrics have an address of their own
 }
 
 // New returns a gate that does nothing yet.
@@ -51,6 +52,10 @@ func New(c Config) (*Gate, error) {
 func (g *Gate) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	switch q.URL.Path {
 	case PathMetrics:
+		if g.apart {
+			http.NotFound(w, q)
+			return
+		}
 		g.scrape.ServeHTTP(w, q)
 		return
 	case PathHealth:
@@ -63,17 +68,20 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 }
 
 // Serve holds the requests of l until ctx ends: then those that wait are sent away
-// and those under way get some time to end. Metrics are served on metrics too,
-// unless that is nil. Serve closes both, and returns nil when it stopped because of
-// ctx.
+// and those under way get some time to end. Metrics are served on the listener of
+// that name, and at PathMetrics of l if that is nil. Serve closes both, and returns
+// nil when it stopped because of ctx. It is called once.
 func (g *Gate) Serve(ctx context.Context, l, metrics net.Listener) error {
-	life, end := context.WithCancel(context.WithoutCancel(ctx))
-	defer end()
+	requests, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	keeping, enough := context.WithCancel(context.WithoutCancel(ctx))
+	defer enough()
+	g.apart = metrics != nil
 	var running sync.WaitGroup
-	running.Go(func() { g.keep(life) })
-	main, failed := g.server(life, g), make(chan error, 2)
+	running.Go(func() { g.keep(keeping) })
+	main, failed := g.server(requests, g), make(chan error, 2)
 	running.Go(func() { failed <- main.Serve(l) })
-	beside := g.server(life, g.scrape)
+	beside := g.server(requests, g.scrape)
 	if metrics != nil {
 		running.Go(func() { failed <- beside.Serve(metrics) })
 	}
@@ -83,7 +91,8 @@ func (g *Gate) Serve(ctx context.Context, l, metrics net.Listener) error {
 	case err = <-failed:
 	}
 	close(g.barrier.ending)
-	err = errors.Join(err, g.stop(life, main, end), beside.Close())
+	err = errors.Join(err, g.stop(requests, main, cut), beside.Close())
+	enough()
 	running.Wait()
 	return err
 }
@@ -97,8 +106,9 @@ func (g *Gate) server(ctx context.Context, h http.Handler) *http.Server {
 	}
 }
 
-// stop ends a server: in good order if that is soon done, and then by end.
-func (g *Gate) stop(ctx context.Context, s *http.Server, end func()) error {
+// stop ends a server: in good order if that is soon done, and else by cut, which
+// ends ctx.
+func (g *Gate) stop(ctx context.Context, s *http.Server, cut func()) error {
 	soon, cancel := context.WithTimeout(ctx, drainTime)
 	defer cancel()
 	err := s.Shutdown(soon)
@@ -106,7 +116,7 @@ func (g *Gate) stop(ctx context.Context, s *http.Server, end func()) error {
 		g.c.Logger.Warn("requests are cut off")
 		err = nil
 	}
-	end()
+	cut()
 	err = errors.Join(err, s.Close())
 	g.barrier.drain()
 	return err

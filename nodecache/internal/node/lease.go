@@ -24,7 +24,7 @@ type Lease struct {
 	order    LeaseOrder
 	job      *job // that brings what is not there yet; nil when all is
 	window   *window
-	moved    chan chunker.Digest
+	moved    mailbox
 	release  sync.Once
 	used     map[uint64]bool // segments; nil before they are known. node.mu protects it
 }
@@ -149,7 +149,7 @@ func (n *Node) leasePresent(o LeaseOrder, k ledger.Key) *Lease {
 func (n *Node) newLease(o LeaseOrder, k ledger.Key) *Lease {
 	v := n.version(k)
 	v.leases++
-	l := &Lease{node: n, ref: o.Ref, key: k, manifest: v.manifest, order: o, moved: make(chan chunker.Digest, 1)}
+	l := &Lease{node: n, ref: o.Ref, key: k, manifest: v.manifest, order: o, moved: newMailbox()}
 	m := n.model(o.Ref)
 	m.leases[l] = struct{}{}
 	m.hold, m.lastUse = max(m.hold, openapi.TierRAM), n.config.Now()
@@ -186,18 +186,6 @@ func (l *Lease) Segment(id uint64) (Segment, error) {
 // Moved gets the version that the reference names now whenever that changes; of
 // several, the last.
 func (l *Lease) Moved() <-chan chunker.Digest { return l.moved }
-
-// tell tells of a new version. n.mu is held.
-func (l *Lease) tell(d chunker.Digest) {
-	if !l.ref.Digest.IsZero() {
-		return
-	}
-	select {
-	case <-l.moved:
-	default:
-	}
-	l.moved <- d
-}
 
 // Arrivals yields every tensor as soon as it is there: those that were asked for
 // first, then the others in the order of the files. It ends early with the error

@@ -33,6 +33,7 @@ type model struct {
 	failed          error
 	lastUse         time.Time
 	leases          map[*Lease]struct{}
+	declared        map[*Declared]bool
 	wake            chan struct{} // tells a keeper to try again at once
 }
 
@@ -45,7 +46,7 @@ func (n *Node) newModel(m Model) *model {
 	}
 	return &model{
 		Model: m, hold: m.Tier, kept: true, current: m.Ref.Digest, target: m.Ref.Digest,
-		lastUse: n.config.Now(), leases: map[*Lease]struct{}{}, wake: make(chan struct{}, 1),
+		lastUse: n.config.Now(), leases: map[*Lease]struct{}{}, declared: map[*Declared]bool{}, wake: make(chan struct{}, 1),
 	}
 }
 

@@ -1,9 +1,11 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"iter"
 	"log/slog"
+	"runtime"
 	"sync"
 	"time"
 
@@ -43,7 +45,7 @@ type Config struct {
 	Wait          time.Duration // for a version that is not there
 	IdleRAM       time.Duration // 0 is never
 	IdleDisk      time.Duration
-	Workers       int // of a load that read the disk
+	Workers       int // that read the disk for a load or window; 0 is twice the cores, and four at least
 	Models        []Model
 	Now           func() time.Time
 	Logger        *slog.Logger
@@ -74,6 +76,7 @@ type Node struct {
 // Open returns a Node of what its tiers hold. The caller closes it, and then the
 // tiers.
 func Open(c Config) (*Node, error) {
+	c.Workers = cmp.Or(c.Workers, max(4, 2*runtime.GOMAXPROCS(0)))
 	ctx, stop := context.WithCancel(context.Background())
 	n := &Node{
 		config: c, started: c.Now(), events: newEvents(c.Now), ctx: ctx, stop: stop,

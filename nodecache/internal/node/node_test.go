@@ -134,9 +134,7 @@ func TestFull(t *testing.T) {
 	if !errors.Is(err, &openapi.Error{Code: openapi.CodeBusy}) || !strings.Contains(err.Error(), "acme/llama@"+a.Version().Short()) {
 		t.Fatalf("error %v, want busy and who has it", err)
 	}
-	if n := h.Status().Waiting; n != 0 {
-		t.Errorf("%d still wait", n)
-	}
+	until(t, "the end of the wait", func() bool { return h.Status().Waiting == 0 })
 	got := make(chan *node.Lease)
 	go func() {
 		l, err := h.Lease(t.Context(), node.LeaseOrder{Ref: ref("acme/llama:b")}, nil)

@@ -9,19 +9,26 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ingot-ml/ingot/chunker"
 	"github.com/ingot-ml/ingot/openapi"
+	"github.com/ingot-ml/ingot/registry/name"
 )
 
 // orphan is a segment of a former agent that clients still map. Its memory counts
 // until the last of them has let it go.
 type orphan struct {
 	segment Orphan
-	pids    map[int]string        // processes that had a lease, and when they began
-	held    map[*declaration]bool // by clients that have come back
+	pids    map[int]string     // processes that had a lease, and when they began
+	held    map[*Declared]bool // by clients that have come back
 }
 
-// declaration is one client's word for what it still has.
-type declaration struct{ pid int }
+// Declared is memory of a former agent that a client still maps, until Release.
+type Declared struct {
+	node  *Node
+	ref   name.Ref
+	pid   int
+	moved mailbox
+}
 
 // clientState is a client process and the segments that its leases use.
 type clientState struct {
@@ -147,7 +154,7 @@ func (o Orphan) name() string {
 func (n *Node) orphan(s Orphan) *orphan {
 	o := n.orphans[s.name()]
 	if o == nil {
-		o = &orphan{pids: map[int]string{}, held: map[*declaration]bool{}}
+		o = &orphan{pids: map[int]string{}, held: map[*Declared]bool{}}
 		n.orphans[s.name()] = o
 	}
 	if s != o.segment {
@@ -157,13 +164,18 @@ func (n *Node) orphan(s Orphan) *orphan {
 	return o
 }
 
-// Declare notes that a client still has segments of a former agent. They count
-// until release is called.
-func (n *Node) Declare(_ context.Context, d openapi.LeaseDeclare, segments []Orphan, pid int) (release func(), err error) {
+// Declare notes that a client still has segments of a former agent. If the
+// reference has another version now, the client hears of that as a lease does.
+func (n *Node) Declare(_ context.Context, d openapi.LeaseDeclare, segments []Orphan, pid int) (*Declared, error) {
+	what := "declare a lease of " + d.Ref
 	if n.ram == nil {
-		return nil, noTier("declare a lease of "+d.Ref, openapi.TierRAM)
+		return nil, noTier(what, openapi.TierRAM)
 	}
-	said := &declaration{pid: pid}
+	ref, err := name.ParseRef(d.Ref)
+	if err != nil {
+		return nil, openapi.Errorf(openapi.CodeBadName, "%s: %v", what, err)
+	}
+	said := &Declared{node: n, ref: ref, pid: pid, moved: newMailbox()}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, s := range segments {
@@ -171,18 +183,33 @@ func (n *Node) Declare(_ context.Context, d openapi.LeaseDeclare, segments []Orp
 		o.held[said] = true
 		delete(o.pids, pid)
 	}
+	if m := n.models[ref]; m != nil && !m.current.IsZero() {
+		m.declared[said] = true
+		if m.current != d.Version {
+			said.moved.tell(ref, m.current)
+		}
+	}
 	n.dirty.ring()
-	return func() { n.undeclare(said) }, nil
+	return said, nil
 }
 
-// undeclare is for a client that has let go what it declared.
-func (n *Node) undeclare(said *declaration) {
+// Moved is as that of a Lease.
+func (d *Declared) Moved() <-chan chunker.Digest { return d.moved }
+
+// Release is for a client that has let go what it declared. It may be called
+// again.
+func (d *Declared) Release() {
+	n := d.node
 	n.mu.Lock()
 	for _, o := range n.orphans {
-		delete(o.held, said)
+		delete(o.held, d)
+	}
+	if m := n.models[d.ref]; m != nil {
+		delete(m.declared, d)
 	}
 	n.mu.Unlock()
 	n.reapOrphans()
+	n.dirty.ring()
 }
 
 // reapOrphans stops counting memory that nobody has any more.

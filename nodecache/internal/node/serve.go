@@ -128,7 +128,7 @@ func (n *Node) forgetModel(ref name.Ref) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	m := n.models[ref]
-	if m == nil || m.kept || m.keeping || len(m.leases) > 0 {
+	if m == nil || m.kept || m.keeping || len(m.leases)+len(m.declared) > 0 {
 		return
 	}
 	v := n.versions[m.key(m.current)]
@@ -190,7 +190,10 @@ func (n *Node) serve(k ledger.Key) {
 		}
 		m.current, m.failed, m.deleted = k.Digest, nil, false
 		for l := range m.leases {
-			l.tell(k.Digest)
+			l.moved.tell(m.Ref, k.Digest)
+		}
+		for d := range m.declared {
+			d.moved.tell(m.Ref, k.Digest)
 		}
 	}
 	n.mu.Unlock()
