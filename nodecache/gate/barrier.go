@@ -93,6 +93,7 @@ func (b *barrier) rest() {
 	if b.active > 0 || b.sleep == nil {
 		return
 	}
+	b.renew()
 	b.sleep()
 	b.sleep = nil
 }
