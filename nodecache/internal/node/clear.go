@@ -65,15 +65,10 @@ func (n *Node) fell(k ledger.Key, from openapi.Tier) {
 	} else if v != nil {
 		v.disk = false
 	}
-	if was && from == openapi.TierRAM {
-		n.counters.Evicted.RAM++
-	} else if was {
-		n.counters.Evicted.Disk++
-	}
 	to := v.tier()
 	n.mu.Unlock()
 	if was {
-		n.events.tell(openapi.NodeEvent{Type: openapi.EventDropped, Ref: k.Repo.String(), Version: k.Digest.String(), Tier: to})
+		n.tell(k, openapi.NodeEvent{Type: openapi.EventDropped, Tier: to})
 	}
 }
 

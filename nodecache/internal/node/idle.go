@@ -26,10 +26,10 @@ func (n *Node) tick() {
 	}
 }
 
-// rest is how long a version is not used in each tier, by all who serve it.
+// rest says of a version what all references that are served from it allow.
 type rest struct {
-	stay      bool // somebody uses or pins it
-	ram, disk bool // idle for longer than all of them allow
+	stay      bool // one of them is in use, or pinned
+	ram, disk bool // none was used for so long that it may leave the tier
 }
 
 // fallIdle lets versions that are idle for long enough fall by one tier.
@@ -47,10 +47,9 @@ func (n *Node) fallIdle() {
 			r = &rest{ram: true, disk: true}
 			rests[k] = r
 		}
-		for _, at := range []time.Time{m.lastUse} {
-			r.ram = r.ram && m.IdleRAM > 0 && now.Sub(at) >= m.IdleRAM
-			r.disk = r.disk && m.IdleDisk > 0 && now.Sub(at) >= m.IdleDisk
-		}
+		idle := now.Sub(m.lastUse)
+		r.ram = r.ram && m.IdleRAM > 0 && idle >= m.IdleRAM
+		r.disk = r.disk && m.IdleDisk > 0 && idle >= m.IdleDisk
 		r.stay = r.stay || m.Pin || len(m.leases) > 0 || m.keeping
 	}
 	var fromRAM, fromDisk []ledger.Key
@@ -86,10 +85,8 @@ func (n *Node) rest(k ledger.Key, from *shelf, to openapi.Tier) {
 	}
 	if from == n.ram {
 		n.counters.Idle.RAM++
-		n.counters.Evicted.RAM--
 	} else {
 		n.counters.Idle.Disk++
-		n.counters.Evicted.Disk--
 	}
 	n.mu.Unlock()
 	n.config.Logger.Info("version was idle and fell", "repo", k.Repo.String(), "version", k.Digest.Short(), "to", to.String())

@@ -135,9 +135,8 @@ func (n *Node) do(ctx context.Context, v *version, j *job) {
 	n.counters.Received += j.receipt.BytesReceived
 	n.mu.Unlock()
 	if err == nil {
-		n.events.tell(openapi.NodeEvent{
-			Type: openapi.EventLoaded, Ref: j.key.Repo.String(), Version: j.key.Digest.String(), Tier: j.tier,
-			Bytes: j.receipt.BytesTotal, Total: j.receipt.BytesTotal,
+		n.tell(j.key, openapi.NodeEvent{
+			Type: openapi.EventLoaded, Tier: j.tier, Bytes: j.receipt.BytesTotal, Total: j.receipt.BytesTotal,
 		})
 		n.serve(j.key)
 	}

@@ -129,10 +129,7 @@ func (n *Node) progress(j *job, bytes int64) {
 	if now-last < int64(tellEvery) || !j.toldAt.CompareAndSwap(last, now) {
 		return
 	}
-	n.events.tell(openapi.NodeEvent{
-		Type: openapi.EventLoading, Ref: j.key.Repo.String(), Version: j.key.Digest.String(), Tier: j.tier,
-		Bytes: done, Total: j.total.Load(),
-	})
+	n.tell(j.key, openapi.NodeEvent{Type: openapi.EventLoading, Tier: j.tier, Bytes: done, Total: j.total.Load()})
 }
 
 // damaged counts a chunk of the disk that was dropped.

@@ -113,6 +113,26 @@ func (n *Node) wanted(k ledger.Key) bool {
 	return false
 }
 
+// tell tells what happens to a version, in the name of each reference that is
+// served from it, or is about to be.
+func (n *Node) tell(k ledger.Key, e openapi.NodeEvent) {
+	e.Version = k.Digest.String()
+	var refs []string
+	n.mu.Lock()
+	for _, m := range n.models {
+		if m.Ref.Repo == k.Repo && (m.current == k.Digest || m.target == k.Digest) {
+			refs = append(refs, m.Ref.String())
+		}
+	}
+	n.mu.Unlock()
+	if len(refs) == 0 {
+		refs = []string{name.Ref{Repo: k.Repo, Digest: k.Digest}.String()}
+	}
+	for _, e.Ref = range refs {
+		n.events.tell(e)
+	}
+}
+
 // settle takes out of the tiers what nobody wants of a version, and forgets one
 // of which nothing is left.
 func (n *Node) settle(k ledger.Key) {

@@ -82,13 +82,15 @@ func Open(c Config) (*Node, error) {
 		config: c, started: c.Now(), events: newEvents(c.Now), ctx: ctx, stop: stop,
 		flights: load.NewFlights(), loads: semaphore.NewWeighted(loadsAtATime),
 		models: map[name.Ref]*model{}, versions: map[ledger.Key]*version{}, orphans: map[string]*orphan{},
-		registry: openapi.RegistryState{URL: c.RegistryURL, Since: c.Now()},
+		registry: openapi.RegistryState{URL: c.RegistryURL, Since: c.Now(), Error: "it was not asked yet"},
 	}
 	n.disk = newShelf(openapi.TierDisk, ledger.New(c.DiskLimits, c.Disk.Cost), c.Now)
 	n.disk.clear = n.clearDisk
+	n.disk.evicted = func(versions int) { n.count(func(c *Counters) { c.Evicted.Disk += uint64(versions) }) }
 	if c.RAM != nil {
 		n.ram = newShelf(openapi.TierRAM, ledger.New(c.RAMLimits, c.RAM.Cost), c.Now)
 		n.ram.clear = n.clearRAM
+		n.ram.evicted = func(versions int) { n.count(func(c *Counters) { c.Evicted.RAM += uint64(versions) }) }
 	}
 	for _, m := range c.Models {
 		n.models[m.Ref] = n.newModel(m)

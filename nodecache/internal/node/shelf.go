@@ -30,6 +30,8 @@ type shelf struct {
 	change sync.Mutex
 	// clear takes out of the tier what has left the account.
 	clear func(ledger.Eviction)
+	// evicted hears of versions that had to make room.
+	evicted func(versions int)
 }
 
 func newShelf(t openapi.Tier, l *ledger.Ledger, now func() time.Time) *shelf {
@@ -53,8 +55,14 @@ func (s *shelf) try(e ledger.Entry) error {
 	if err := s.ledger.Lease(e.Key, s.now()); err != nil {
 		return fmt.Errorf("lease what was just admitted: %w", err)
 	}
-	s.clear(out)
+	s.evict(out)
 	return nil
+}
+
+// evict clears what had to make room.
+func (s *shelf) evict(out ledger.Eviction) {
+	s.clear(out)
+	s.evicted(len(out.Keys))
 }
 
 // hold keeps bytes for something that is no version, as admit does.
@@ -64,7 +72,7 @@ func (s *shelf) hold(ctx context.Context, name string, bytes int64) error {
 		defer s.change.Unlock()
 		out, err := s.ledger.TryHold(name, bytes, s.now())
 		if err == nil {
-			s.clear(out)
+			s.evict(out)
 		}
 		return err
 	})
@@ -141,6 +149,6 @@ func (s *shelf) loosen(k ledger.Key) {
 func (s *shelf) trim(to int64) {
 	s.change.Lock()
 	defer s.change.Unlock()
-	s.clear(s.ledger.Trim(to))
+	s.evict(s.ledger.Trim(to))
 	s.bell.ring()
 }
