@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"slices"
 	"sync"
 
 	"github.com/ingot-ml/ingot/chunker"
@@ -22,7 +21,8 @@ type Lease struct {
 	key      ledger.Key
 	manifest *manifest.Manifest
 	order    LeaseOrder
-	job      *job // that brings what is not there yet; nil when all is
+	tensors  tensors // of a stream
+	job      *job    // that brings what is not there yet; nil when all is
 	window   *window
 	moved    mailbox
 	release  sync.Once
@@ -195,7 +195,8 @@ func (l *Lease) Arrivals(ctx context.Context) iter.Seq2[Arrival, error] {
 		return l.window.arrivals(ctx)
 	}
 	return func(yield func(Arrival, error) bool) {
-		for _, a := range inOrder(l.manifest, l.order.First) {
+		l.tensors = newTensors(l.manifest)
+		for _, a := range l.tensors.inOrder(l.order.First) {
 			if err := l.wait(ctx, a); err != nil {
 				yield(Arrival{}, told(fmt.Sprintf("lease %s", l.ref), err))
 				return
@@ -220,7 +221,7 @@ func (l *Lease) wait(ctx context.Context, a Arrival) error {
 	if l.job == nil {
 		return nil
 	}
-	for _, c := range chunksOf(l.manifest, a) {
+	for _, c := range l.tensors.chunks(a) {
 		for !l.job.arrived.has(c) {
 			rung := l.job.arrived.bell.next()
 			if l.job.arrived.has(c) {
@@ -275,44 +276,3 @@ func (l *Lease) end() {
 }
 
 func (l *Lease) domain() *ram.Domain { return l.node.config.RAM.Domain(l.key.Repo.Namespace) }
-
-// inOrder returns the tensors of a version, the named ones before the others.
-func inOrder(m *manifest.Manifest, first []string) []Arrival {
-	rank := make(map[string]int, len(first))
-	for i, name := range first {
-		if _, ok := rank[name]; !ok {
-			rank[name] = i
-		}
-	}
-	var all []Arrival
-	for f := range m.Files {
-		for t := range m.Files[f].Tensors {
-			all = append(all, Arrival{File: f, Tensor: t})
-		}
-	}
-	at := func(a Arrival) int {
-		if r, ok := rank[m.Files[a.File].Tensors[a.Tensor].Name]; ok {
-			return r
-		}
-		return len(first)
-	}
-	slices.SortStableFunc(all, func(a, b Arrival) int { return at(a) - at(b) })
-	return all
-}
-
-// chunksOf returns the chunks that a tensor lies in, in order.
-func chunksOf(m *manifest.Manifest, a Arrival) []uint32 {
-	f := &m.Files[a.File]
-	t := f.Tensors[a.Tensor]
-	var chunks []uint32
-	for offset, c := range m.Extents(f) {
-		size := uint64(m.Chunks[c].Size)
-		if offset >= t.Offset+t.Length {
-			break
-		}
-		if offset+size > t.Offset {
-			chunks = append(chunks, c)
-		}
-	}
-	return chunks
-}

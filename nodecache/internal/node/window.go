@@ -21,13 +21,14 @@ const windowSize = 256 << 20
 // window is a part of the RAM through which a version is streamed that is too
 // large for it: one tensor after another comes, is used, and makes room.
 type window struct {
-	node   *Node
-	key    ledger.Key
-	m      *manifest.Manifest
-	order  []Arrival
-	name   string // in the account
-	size   int64
-	domain *ram.Domain
+	node    *Node
+	key     ledger.Key
+	m       *manifest.Manifest
+	tensors tensors
+	order   []Arrival
+	name    string // in the account
+	size    int64
+	domain  *ram.Domain
 
 	mu     sync.Mutex
 	bell   bell
@@ -50,12 +51,13 @@ func (n *Node) leaseWindow(ctx context.Context, o LeaseOrder, k ledger.Key) (*Le
 		return nil, err
 	}
 	w := &window{
-		node: n, key: k, m: m, order: inOrder(m, o.First), chunks: map[uint32]*pane{},
+		node: n, key: k, m: m, tensors: newTensors(m), chunks: map[uint32]*pane{},
 		domain: n.config.RAM.Domain(k.Repo.Namespace),
 	}
+	w.order = w.tensors.inOrder(o.First)
 	var largest int64
 	for _, a := range w.order {
-		largest = max(largest, w.cost(chunksOf(m, a)))
+		largest = max(largest, w.cost(w.tensors.chunks(a)))
 	}
 	budget := n.config.RAMLimits.Bytes
 	if largest > budget {
@@ -148,7 +150,7 @@ func (w *window) arrivals(ctx context.Context) iter.Seq2[Arrival, error] {
 
 // bring makes room for a tensor and fills it.
 func (w *window) bring(ctx context.Context, a Arrival) error {
-	missing, err := w.room(ctx, chunksOf(w.m, a))
+	missing, err := w.room(ctx, w.tensors.chunks(a))
 	if err != nil {
 		return err
 	}
@@ -280,7 +282,7 @@ func (w *window) ack() {
 	}
 	a := w.queue[0]
 	w.queue = w.queue[1:]
-	chunks := chunksOf(w.m, a)
+	chunks := w.tensors.chunks(a)
 	for i, c := range chunks {
 		p := w.chunks[c]
 		if p == nil || contains(chunks[:i], c) {
