@@ -35,11 +35,12 @@ func (n *Node) Serve(ctx context.Context, socket, tcp net.Listener) error {
 			}
 		})
 	}
-	n.background(working, &wg)
-	var cause error
-	select {
-	case cause = <-served:
-	case <-ctx.Done():
+	cause := n.background(working, &wg)
+	if cause == nil {
+		select {
+		case cause = <-served:
+		case <-ctx.Done():
+		}
 	}
 	n.config.Logger.Info("node stops")
 	n.api.Drain()

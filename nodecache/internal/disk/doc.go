@@ -19,7 +19,7 @@
 // A chunk costs no fsync: it can be fetched again. A manifest and the state are on
 // the disk when the call returns.
 //
-// The names of all chunks are in memory, about 100 bytes for each; Open reads them
+// The names of all chunks are in memory, about 75 bytes for each; Open reads them
 // from one listing of the folder.
 //
 // The files are described in docs/formats/node.md.

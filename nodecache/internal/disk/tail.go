@@ -13,10 +13,10 @@ const tailMagic = "IGp1"
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// tail returns what follows the bytes of a plain chunk.
-func tail(plain []byte) [tailLen]byte {
+// tail returns what follows the bytes of a plain chunk of that checksum.
+func tail(sum uint32) [tailLen]byte {
 	var t [tailLen]byte
 	copy(t[:], tailMagic)
-	binary.LittleEndian.PutUint32(t[4:], crc32.Checksum(plain, castagnoli))
+	binary.LittleEndian.PutUint32(t[4:], sum)
 	return t
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -103,6 +104,42 @@ func TestTakeOver(t *testing.T) {
 				if n := b.flights.Len(); n > 0 {
 					t.Errorf("%d flights are left", n)
 				}
+			})
+		})
+	}
+}
+
+// A load does not fetch what another has fetched while it was busy with something
+// else.
+func TestFetchedMeanwhile(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		order func(b *bench, m *manifest.Manifest) Order
+	}{{"into RAM", (*bench).order}, {"onto the disk", (*bench).orderDisk}} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t)
+				b.registry.parallel = 1
+				// They share all but the first two tensors. The slow one is held at the first,
+				// and has taken the second by then.
+				slow, quick := b.model(t, mib, mib, 9*mib), b.model(t, mib+1, mib+1, 9*mib)
+				var held atomic.Bool
+				release := make(chan struct{})
+				b.registry.before = func(context.Context, uint32) error {
+					if held.CompareAndSwap(false, true) {
+						<-release
+					}
+					return nil
+				}
+				var loads sync.WaitGroup
+				loads.Go(func() { mustRun(t, tt.order(b, slow)) })
+				synctest.Wait()
+				o := b.order(quick)
+				o.RAM = b.ram.Domain("other")
+				mustRun(t, o)
+				close(release)
+				loads.Wait()
+				b.registry.once(t, slow, quick)
 			})
 		})
 	}

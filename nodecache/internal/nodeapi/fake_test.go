@@ -71,6 +71,13 @@ func (n *fakeNode) await(t *testing.T, what string, is func() bool) {
 	}
 }
 
+// look reads what the node has noted.
+func (n *fakeNode) look(do func()) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	do()
+}
+
 func (n *fakeNode) change(do func()) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -131,9 +138,10 @@ func (n *fakeNode) Events(ctx context.Context) iter.Seq[openapi.NodeEvent] {
 }
 
 func (n *fakeNode) Lease(ctx context.Context, o node.LeaseOrder, waiting func(done, total int64)) (nodeapi.Lease, error) {
-	n.change(func() { n.orders = append(n.orders, o) })
-	if n.fail != nil {
-		return nil, n.fail
+	var fail error
+	n.change(func() { n.orders = append(n.orders, o); fail = n.fail })
+	if fail != nil {
+		return nil, fail
 	}
 	waiting(1, 2)
 	select {
@@ -151,8 +159,9 @@ func (n *fakeNode) Lease(ctx context.Context, o node.LeaseOrder, waiting func(do
 }
 
 func (n *fakeNode) Declare(_ context.Context, d openapi.LeaseDeclare, s []node.Orphan, _ int) (nodeapi.Held, error) {
-	if n.fail != nil {
-		return nil, n.fail
+	var fail error
+	if n.look(func() { fail = n.fail }); fail != nil {
+		return nil, fail
 	}
 	h := &fakeHeld{node: n, moved: make(chan chunker.Digest, 1)}
 	n.change(func() { n.declared[h] = true; n.orphans = append(n.orphans, s...) })

@@ -8,6 +8,7 @@ import (
 
 	"github.com/ingot-ml/ingot/chunker"
 	"github.com/ingot-ml/ingot/client/agent"
+	"github.com/ingot-ml/ingot/nodecache/internal/node"
 	"github.com/ingot-ml/ingot/openapi"
 )
 
@@ -141,7 +142,8 @@ func TestLeaseWaits(t *testing.T) {
 	if done != 1 || total != 2 {
 		t.Errorf("heard of %d of %d bytes, want 1 of 2", done, total)
 	}
-	o := n.orders[0]
+	var o node.LeaseOrder
+	n.look(func() { o = n.orders[0] })
 	if o.Deadline.Seconds() != 1.5 || len(o.First) != 1 || o.Client != "test" || o.Ref.String() != modelRef || o.PID == 0 {
 		t.Errorf("the node was asked for %+v", o)
 	}
@@ -153,7 +155,7 @@ func TestLeaseMoves(t *testing.T) {
 	_, a := start(t, n)
 	l := lease(t, a, openapi.LeaseWhole)
 	next := chunker.Sum([]byte("next"))
-	n.leases[0].moved <- next
+	n.look(func() { n.leases[0].moved <- next })
 	if got := <-l.Moved(); got != next {
 		t.Errorf("moved to %s, want %s", got.Short(), next.Short())
 	}
@@ -235,11 +237,12 @@ func TestLeaseRefused(t *testing.T) {
 			t.Errorf("%+v: %v, want %s", c.q, err, c.want)
 		}
 	}
-	n.fail = openapi.Errorf(openapi.CodeBusy, "others hold it")
-	if _, err := a.Lease(t.Context(), openapi.LeaseRequest{Ref: modelRef}, agent.LeaseOptions{}); !errors.Is(err, n.fail) {
-		t.Errorf("lease: %v, want %v", err, n.fail)
+	busy := openapi.Errorf(openapi.CodeBusy, "others hold it")
+	n.change(func() { n.fail = busy })
+	if _, err := a.Lease(t.Context(), openapi.LeaseRequest{Ref: modelRef}, agent.LeaseOptions{}); !errors.Is(err, busy) {
+		t.Errorf("lease: %v, want %v", err, busy)
 	}
-	n.fail = errors.New("secret")
+	n.change(func() { n.fail = errors.New("secret") })
 	_, err := a.Lease(t.Context(), openapi.LeaseRequest{Ref: modelRef}, agent.LeaseOptions{})
 	if !errors.Is(err, &openapi.Error{Code: openapi.CodeInternal}) || bytes.Contains([]byte(err.Error()), []byte("secret")) {
 		t.Errorf("lease: %v, want internal without its cause", err)
