@@ -255,3 +255,24 @@ func TestLeftover(t *testing.T) {
 	put(t, s, one)
 	want(t, s, one)
 }
+
+// Nothing is called sound before it is on the disk, or where nobody can tell.
+func TestSealNeedsSync(t *testing.T) {
+	c := config(t.TempDir())
+	seal := filepath.Join(c.Dir, "clean")
+	for _, fail := range []error{syscall.EIO, errors.ErrUnsupported, nil} {
+		s := open(t, c)
+		s.SetSync(func(string) error {
+			if _, err := os.Stat(seal); err == nil {
+				t.Error("the seal is there before its time")
+			}
+			return fail
+		})
+		if err := s.Close(); (err != nil) != (fail == syscall.EIO) {
+			t.Errorf("sync: %v; close: %v", fail, err)
+		}
+		if _, err := os.Stat(seal); (err == nil) != (fail == nil) {
+			t.Errorf("sync: %v; the seal: %v", fail, err)
+		}
+	}
+}

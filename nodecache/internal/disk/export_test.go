@@ -9,10 +9,10 @@ func (s *Store) Crash() error { return s.unlock() }
 // SetRead makes the Store read its chunks' files through read.
 func (s *Store) SetRead(read func(f *os.File, at int64, b []byte) error) { s.read = read }
 
-// ReadAt is how a Store reads otherwise.
-var ReadAt = readAt
+// SetSync makes Close wait by sync until all is on the disk.
+func (s *Store) SetSync(sync func(folder string) error) { s.sync = sync }
 
-// Seals reports whether b is a seal, and ParseSeal which chunks it names.
+// ParseSeal reports whether b is a seal, and how many chunks it names.
 func ParseSeal(b []byte) (sealed bool, chunks int) {
 	d := parseSeal(b)
 	return d.sealed, len(d.chunks)

@@ -80,7 +80,7 @@ func formatSeal(suspects []chunker.Digest) []byte {
 // seal writes the seal, after all chunks are on the disk. Where that can't be had
 // there is none, and every chunk is checked after the next start.
 func (s *Store) seal() error {
-	if err := syncAll(s.root); err != nil {
+	if err := s.sync(s.root); err != nil {
 		if errors.Is(err, errors.ErrUnsupported) {
 			return nil
 		}

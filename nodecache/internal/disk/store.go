@@ -50,6 +50,7 @@ type Store struct {
 	chunks *chunkdir.Dir
 	docs   documents
 	read   func(f *os.File, at int64, b []byte) error
+	sync   func(folder string) error
 
 	mu      sync.RWMutex // protects what follows
 	index   map[chunker.Digest]entry
@@ -83,7 +84,7 @@ type Stats struct {
 // Store.
 func Open(c Config) (*Store, error) {
 	s := &Store{
-		config: c, root: filepath.Clean(c.Dir), read: readAt,
+		config: c, root: filepath.Clean(c.Dir), read: readAt, sync: syncAll,
 		index: map[chunker.Digest]entry{}, pending: map[chunker.Digest]chan struct{}{},
 	}
 	if err := s.open(); err != nil {
