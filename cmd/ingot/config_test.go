@@ -17,7 +17,7 @@ import (
 )
 
 // values returns what every key of c is set to.
-func values(c *serveConfig) map[string]string {
+func values(c *config) map[string]string {
 	all := map[string]string{}
 	for _, k := range c.keys {
 		all[k.name] = k.get()
@@ -28,8 +28,15 @@ func values(c *serveConfig) map[string]string {
 // loadArgs loads a configuration as serve does.
 func loadArgs(t *testing.T, file string, environ []string, args ...string) (*serveConfig, error) {
 	t.Helper()
-	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
-	newServeConfig().bind(flags)
+	c := newServeConfig()
+	return c, loadInto(t, &c.config, &newServeConfig().config, file, environ, args...)
+}
+
+// loadInto loads what is said into c, its flags by way of told.
+func loadInto(t *testing.T, c, told *config, file string, environ []string, args ...string) error {
+	t.Helper()
+	flags := pflag.NewFlagSet(c.command, pflag.ContinueOnError)
+	told.bind(flags)
 	if err := flags.Parse(args); err != nil {
 		t.Fatal(err)
 	}
@@ -40,14 +47,13 @@ func loadArgs(t *testing.T, file string, environ []string, args ...string) (*ser
 		}
 		file = path
 	}
-	c := newServeConfig()
-	return c, c.load(file, environ, flags)
+	return c.load(file, environ, flags)
 }
 
 func TestConfigDefaults(t *testing.T) {
 	c, err := loadArgs(t, "", nil)
 	if err != nil || c.memory != registry.DefaultMemory || c.pushTTL != registry.DefaultPushTTL || c.reserve != 0 {
-		t.Errorf("loaded %v, %v", values(c), err)
+		t.Errorf("loaded %v, %v", values(&c.config), err)
 	}
 	for _, k := range c.keys {
 		if k.source != "default" {
@@ -58,7 +64,7 @@ func TestConfigDefaults(t *testing.T) {
 
 // TestConfigPrecedence gives every key another value from every set of sources.
 func TestConfigPrecedence(t *testing.T) {
-	given := map[string][3]string{ // in the file, the environment, a flag
+	precedence(t, func() *config { return &newServeConfig().config }, map[string][3]string{
 		"data":       {"/file", "/environment", "/flag"},
 		"listen":     {"127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"},
 		"insecure":   {"true", "true", "true"},
@@ -67,8 +73,14 @@ func TestConfigPrecedence(t *testing.T) {
 		"reserve":    {"1GiB", "2GiB", "none"},
 		"log-level":  {"debug", "warn", "error"},
 		"log-format": {"json", "json", "json"},
-	}
-	for _, k := range newServeConfig().keys {
+	})
+}
+
+// precedence gives every key another value from every set of sources: what is
+// given in the file, the environment, a flag.
+func precedence(t *testing.T, fresh func() *config, given map[string][3]string) {
+	t.Helper()
+	for _, k := range fresh().keys {
 		in, ok := given[k.name]
 		if !ok {
 			t.Fatalf("the test does not know %s", k.name)
@@ -86,7 +98,8 @@ func TestConfigPrecedence(t *testing.T) {
 			if sources&4 != 0 {
 				args, want, source = []string{"--" + k.name + "=" + in[2]}, in[2], "flag --"+k.name
 			}
-			c, err := loadArgs(t, file, environ, args...)
+			c := fresh()
+			err := loadInto(t, c, fresh(), file, environ, args...)
 			got := c.key(k.name, (*key).called)
 			if err != nil || got.get() != want || !strings.HasSuffix(got.source, source) {
 				t.Errorf("%s of file %q, environment %v and flags %v: %s (%s), %v; want %s (%s)", k.name, file, environ, args, got.get(), got.source, err, want, source)
@@ -207,7 +220,7 @@ func TestConfigJudgesWhatIsOverruled(t *testing.T) {
 		t.Errorf("loaded with %v", err)
 	}
 	if c.log.format != "json" || c.memory != 64<<20 {
-		t.Errorf("what is right does not hold: %v", values(c))
+		t.Errorf("what is right does not hold: %v", values(&c.config))
 	}
 }
 
@@ -266,22 +279,24 @@ func FuzzConfig(f *testing.F) {
 		if err := again.loadYAML("f", printed); err != nil {
 			t.Fatalf("printed what is refused: %v\n%s", err, printed)
 		}
-		if got, want := fmt.Sprint(values(again)), fmt.Sprint(values(c)); got != want {
+		if got, want := fmt.Sprint(values(&again.config)), fmt.Sprint(values(&c.config)); got != want {
 			t.Fatalf("printed %s, which means %s, for %s", printed, got, want)
 		}
 	})
 }
 
-func TestEveryKeyIsRead(t *testing.T) {
-	names := []string{}
-	for _, k := range newServeConfig().keys {
-		names = append(names, k.name)
-		if k.usage == "" || k.want == "" || k.kind == "" {
-			t.Errorf("%s is not described", k.name)
+func TestEveryKeyIsDescribed(t *testing.T) {
+	for _, c := range []config{newServeConfig().config, newAgentConfig().config, newModelConfig().config} {
+		names := []string{}
+		for _, k := range c.keys {
+			names = append(names, k.name)
+			if k.usage == "" || k.want == "" || k.kind == "" {
+				t.Errorf("%s: %s is not described", c.command, k.name)
+			}
 		}
-	}
-	slices.Sort(names)
-	if len(slices.Compact(names)) != len(newServeConfig().keys) {
-		t.Errorf("two keys have one name: %v", names)
+		slices.Sort(names)
+		if len(slices.Compact(names)) != len(c.keys) {
+			t.Errorf("%s: two keys have one name: %v", c.command, names)
+		}
 	}
 }

@@ -184,3 +184,12 @@ func TestTable(t *testing.T) {
 		t.Errorf("printed\n%swant\n%s", b.String(), want)
 	}
 }
+
+func mustRef(t *testing.T, s string) name.Ref {
+	t.Helper()
+	ref, err := name.ParseRef(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ref
+}

@@ -154,7 +154,7 @@ func registryLine(r openapi.RegistryState) string {
 	case !r.Reachable:
 		return fmt.Sprintf("registry %s is out of reach since %s: %s", shown(r.URL), ago(r.Since), oneLine(r.Error))
 	}
-	return fmt.Sprintf("registry %s, tags followed by %s", shown(r.URL), shown(r.Following))
+	return fmt.Sprintf("registry %s, tags followed by %s", shown(r.URL), cmp.Or(shown(r.Following), "nothing"))
 }
 
 // troubles says what is not as it should be, or nothing.

@@ -56,10 +56,9 @@ func (p *program) unload(ctx context.Context, ref name.Ref, to openapi.Tier, add
 	if p.json {
 		return p.printJSON(got)
 	}
-	where := "is in " + got.Tier.String() + " now"
-	if got.Tier == openapi.TierNone {
-		where = "is gone from this machine"
+	where := map[openapi.Tier]string{
+		openapi.TierNone: "is gone from this machine", openapi.TierDisk: "is on the disk", openapi.TierRAM: "is in memory",
 	}
-	p.printf("%s  %s  %s: freed %s of memory, %s of disk\n", got.Ref, got.Version.Short(), where, size(got.Freed.RAM), size(got.Freed.Disk))
+	p.printf("%s  %s  %s now: freed %s of memory, %s of disk\n", got.Ref, got.Version.Short(), where[got.Tier], size(got.Freed.RAM), size(got.Freed.Disk))
 	return nil
 }
