@@ -96,7 +96,8 @@ func (l *Lease) ReadFile(path string, w io.Writer) (int64, error) {
 }
 
 // Tensors yields all tensors: those of a stream or window as they arrive, those
-// of a whole version in the order of its files. It ends with the first error.
+// of a whole version in the order of its files. It ends with the first error. Once
+// a stream has ended well, the lease is as one of a whole version.
 //
 // In a window the bytes of a tensor are unmapped, and its room is given back, when
 // the loop goes on; what was passed does not come again.
@@ -164,7 +165,8 @@ func (l *Lease) closed() error {
 func (l *Lease) await(ctx context.Context, i int) (ok bool, err error) {
 	for {
 		l.mu.Lock()
-		there, done, err, news := i < len(l.arrived), l.done, l.err, l.news
+		there, err, news := i < len(l.arrived), l.err, l.news
+		done := l.done && (l.mode == openapi.LeaseWindow || l.layout != nil)
 		l.mu.Unlock()
 		switch {
 		case errors.Is(err, ErrClosed):

@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/ingot-ml/ingot/openapi"
@@ -89,8 +88,8 @@ func (l *Lease) pass(m *mapping) error {
 	if err == nil {
 		err = l.conn.Write(openapi.LeaseFrame{Type: openapi.FrameAck})
 	}
-	if err != nil && !errors.Is(l.Err(), ErrClosed) {
-		return fmt.Errorf("tensors of %s: %w", l.Ref(), err)
+	if err != nil {
+		return l.lost(err)
 	}
 	return nil
 }
