@@ -14,7 +14,7 @@ import numpy as np
 from . import dtypes, memory
 from .agent import Agent
 from .errors import ProtocolError
-from .layout import File, TensorInfo
+from .layout import File, TensorInfo, number
 from .link import Link
 from .memory import Block, Piece
 
@@ -60,14 +60,14 @@ class Lease:
     version = property(lambda self: self._link.version)
 
     def wait(self, progress: Progress | None = None) -> None:
-        """Returns when the whole version is there."""
-        while True:
-            frame = self.next()
-            if frame["type"] == "waiting" and progress:
-                progress(int(frame.get("bytes", 0)), int(frame.get("bytes_total", 0)))
-            if frame["type"] == "layout":
-                self.arrange(frame["layout"])
-                return
+        """Returns when the whole version is there. If it does not come, the lease ends."""
+        try:
+            while (frame := self.next())["type"] != "layout":
+                tell(progress, frame)
+            self.arrange(frame["layout"])
+        except BaseException:
+            self._link.end()
+            raise
 
     def next(self) -> dict[str, Any]:
         """Returns the next frame of a version that comes."""
@@ -153,6 +153,12 @@ class Lease:
                 callback(version)
             except Exception:
                 _log.exception("%s: a callback of on_moved has failed", self.ref)
+
+
+def tell(progress: Progress | None, frame: dict[str, Any]) -> None:
+    """Passes on how far a version is that is waited for."""
+    if progress and frame["type"] == "waiting":
+        progress(number(frame.get("bytes", 0)), number(frame.get("bytes_total", 0)))
 
 
 def shaped(flat: np.ndarray, t: TensorInfo) -> np.ndarray:

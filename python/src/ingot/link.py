@@ -42,12 +42,14 @@ class Link:
         self.ref = str(request["ref"])
         self.version = ""  # until the layout has come
         self.held = True  # an agent knows of the lease
-        self.lost: AgentError | None = None  # why the memory may not be what it was
+        self._lost = False  # the memory may not be what it was
         self._agent = agent
         self._request = request
         self._moved = moved
         self._owner = os.getpid()
-        self._inbox: queue.SimpleQueue[Frame | Exception] = queue.SimpleQueue()
+        # Failures are frames here too: an exception that waited would keep alive
+        # whoever it was raised to.
+        self._inbox: queue.SimpleQueue[Frame] = queue.SimpleQueue()
         self._segments: dict[int, tuple[int, int]] = {}
         self._frames = agent.upgrade()
         self._awake, self._wake = socket.socketpair()
@@ -55,8 +57,8 @@ class Link:
             self._frames.write({"type": "lease", "lease": request})
         except OSError as e:
             self._close()
-            raise AgentError("unavailable", f"{request['ref']}: the agent has closed the connection: {e}") from e
-        threading.Thread(target=self._run, name=f"ingot lease {request['ref']}", daemon=True).start()
+            raise AgentError("unavailable", f"{self.ref}: the agent has closed the connection: {e}") from e
+        threading.Thread(target=self._run, name=f"ingot lease {self.ref}", daemon=True).start()
 
     # What the owner calls.
 
@@ -68,23 +70,26 @@ class Link:
         try:
             frame = self._inbox.get(timeout=wait)
         except queue.Empty:
-            raise AgentError("unavailable", f"{self._request['ref']}: the agent does not answer in time") from None
-        if isinstance(frame, Exception):
+            raise AgentError("unavailable", f"{self.ref}: the agent does not answer in time") from None
+        if frame["type"] == "error":
             self._inbox.put(frame)  # for who asks again
-            raise frame
+            raise AgentError.of_wire(frame["error"])
         return frame
 
     def segment(self, ident: int) -> tuple[int, int]:
         """Returns the descriptor of a segment and its size in bytes."""
-        if self.lost:
-            raise self.lost
+        if self._lost:
+            raise AgentError("unavailable", f"{self.ref}: the agent has ended the lease: load the version again")
         if ident not in self._segments:
             raise ProtocolError(f"segment {ident} has not been sent")
         return self._segments[ident]
 
     def acknowledge(self) -> None:
         """Gives the oldest tensor of a window back."""
-        self._frames.write({"type": "ack"})
+        try:
+            self._frames.write({"type": "ack"})
+        except OSError:  # the thread hears of it too, and says so to who asks for more
+            pass
 
     def end(self) -> None:
         """Lets go. It may be called by the collector in any thread, and never waits."""
@@ -104,7 +109,9 @@ class Link:
             self._read()
         except Exception as e:  # whoever waits must hear of it, whatever it is
             self.held = False
-            self._inbox.put(e if isinstance(e, AgentError) else AgentError("internal", f"{self._request['ref']}: {e}"))
+            _log.debug("%s: the lease has failed: %s", self.ref, e)
+            error = e if isinstance(e, AgentError) else AgentError("internal", f"{self.ref}: {e}")
+            self._inbox.put({"type": "error", "error": {"code": error.code, "message": error.message}})
         self._woken(None)
         self._close()
 
@@ -118,7 +125,7 @@ class Link:
             except _BROKEN as e:
                 self.held = False
                 if not self.version:
-                    raise AgentError("unavailable", f"{self._request['ref']}: the lease has ended: {e}") from e
+                    raise AgentError("unavailable", f"{self.ref}: the lease has ended: {e}") from e
             if not self._declare():
                 return
 
@@ -175,7 +182,7 @@ class Link:
                 self._frames.close()
             except AgentError as e:
                 self._frames.close()
-                if e.code not in _AGAIN:
+                if self._lost or e.code not in _AGAIN:
                     raise
         return False
 
@@ -198,9 +205,9 @@ class Link:
 
     def _lose(self) -> None:
         """The agent lives and has ended the lease, so it may give the memory to others."""
-        self.lost = AgentError("unavailable", f"{self.ref}: the agent has ended the lease: load the version again")
-        _log.warning("%s: the agent has ended the lease: its arrays may change", self.ref)
-        raise self.lost
+        self._lost = True
+        _log.warning("%s: the agent has ended the lease: arrays of it may change", self.ref)
+        raise AgentError("unavailable", f"{self.ref}: the agent has ended the lease")
 
     def _woken(self, timeout: float | None, *others: Frames) -> bool:
         """Waits for the owner to let go, or for anything of the others; reports the first."""

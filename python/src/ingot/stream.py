@@ -13,7 +13,7 @@ from . import dtypes
 from .agent import Agent
 from .errors import AgentError
 from .layout import TensorInfo, listed, pieces, tensor, text
-from .lease import Lease, Progress, Stats, shaped
+from .lease import Lease, Progress, Stats, shaped, tell
 from .memory import Block, Piece
 from .model import Form, as_agent
 
@@ -32,6 +32,7 @@ class Stream:
         self._window = window
         self._progress = progress
         self._turn = threading.Lock()
+        self._ended = False
         self._late: list[TensorInfo] = []  # whose order only the file's header tells
         # What the agent waits for to be acknowledged.
         self._oldest: Callable[[], Block | None] | None = None
@@ -67,19 +68,19 @@ class Stream:
 
     def _arrival(self, lease: Lease) -> tuple[str, np.ndarray] | None:
         """Returns the next tensor that comes; None when all that come have come."""
-        while not lease.files:
+        while not self._ended:
             frame = lease.next()
-            if frame["type"] == "waiting" and self._progress:
-                self._progress(int(frame.get("bytes", 0)), int(frame.get("bytes_total", 0)))
-            elif frame["type"] == "tensor":
+            tell(self._progress, frame)
+            if frame["type"] == "tensor":
                 t = tensor(frame.get("tensor"), text(frame.get("file")))
                 if not self._is_late(t):
                     return t.name, self._take(lease, t, pieces(frame["tensor"].get("runs") or [], lease.segment))
                 self._late.append(t)
             elif frame["type"] == "layout":
                 lease.arrange(frame["layout"])
-            elif frame["type"] == "done" and self._window:
-                break
+                self._ended = True
+            elif frame["type"] == "done":
+                self._ended = self._window  # which has no layout
         return None
 
     def _straggler(self, lease: Lease) -> tuple[str, np.ndarray]:
