@@ -47,7 +47,8 @@ class Frames:
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
         with self._writing:
             sent = self._sock.sendmsg([data], rights)
-            self._sock.sendall(data[sent:])
+            if sent < len(data):
+                self._sock.sendall(data[sent:])
 
     def read(self) -> tuple[Frame, list[int]]:
         """Returns the next frame and its descriptors, which are the caller's.

@@ -53,11 +53,7 @@ class Link:
         self._segments: dict[int, tuple[int, int]] = {}
         self._frames = agent.upgrade()
         self._awake, self._wake = socket.socketpair()
-        try:
-            self._frames.write({"type": "lease", "lease": request})
-        except OSError as e:
-            self._close()
-            raise AgentError("unavailable", f"{self.ref}: the agent has closed the connection: {e}") from e
+        self._tell({"type": "lease", "lease": request})
         threading.Thread(target=self._run, name=f"ingot lease {self.ref}", daemon=True).start()
 
     # What the owner calls.
@@ -86,10 +82,7 @@ class Link:
 
     def acknowledge(self) -> None:
         """Gives the oldest tensor of a window back."""
-        try:
-            self._frames.write({"type": "ack"})
-        except OSError:  # the thread hears of it too, and says so to who asks for more
-            pass
+        self._tell({"type": "ack"})
 
     def end(self) -> None:
         """Lets go. It may be called by the collector in any thread, and never waits."""
@@ -101,6 +94,12 @@ class Link:
         except OSError:  # the thread has ended
             pass
         self._wake.close()
+
+    def _tell(self, frame: Frame) -> None:
+        try:
+            self._frames.write(frame)
+        except OSError:  # the thread reads why, and says so to who waits
+            pass
 
     # What the thread does.
 
