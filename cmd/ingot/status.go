@@ -112,7 +112,11 @@ func (p *program) watchStatus(ctx context.Context, a *agent.Agent, s openapi.Nod
 			return nil // it was told to stop
 		case <-tick.C:
 		}
-		if s, err = p.askStatus(ctx, a); err != nil && (ctx.Err() != nil || !isAway(err)) {
+		s, err = p.askStatus(ctx, a)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil && !isAway(err) {
 			return err
 		}
 	}
