@@ -25,8 +25,9 @@ func (l *Lease) take(f openapi.LeaseFrame, files []*os.File) error {
 	case openapi.FrameTensor:
 		return l.arrive(f)
 	case openapi.FrameDone:
-		l.done = true
-		return l.known(f.Ref, f.Version)
+		err := l.known(f.Ref, f.Version)
+		l.done = err == nil
+		return err
 	case openapi.FrameLayout:
 		return l.settle(f.Layout)
 	case openapi.FrameMoved:

@@ -85,13 +85,19 @@ func (l *Lease) pass(m *mapping) error {
 		err = l.views.drop(*m)
 	}
 	l.mu.Unlock()
-	if err == nil {
-		err = l.conn.Write(openapi.LeaseFrame{Type: openapi.FrameAck})
-	}
 	if err != nil {
-		return l.lost(err)
+		return fmt.Errorf("tensors of %s: %w", l.Ref(), err)
 	}
-	return nil
+	if l.conn.Write(openapi.LeaseFrame{Type: openapi.FrameAck}) == nil {
+		return nil
+	}
+	// Whoever reads from the connection knows better why it has ended.
+	_ = l.conn.Close()
+	<-l.ended
+	if err := l.Err(); err != nil {
+		return err
+	}
+	return ErrClosed
 }
 
 // tensorOf returns the tensor with its bytes.

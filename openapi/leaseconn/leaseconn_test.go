@@ -94,7 +94,7 @@ func TestFramesAndDescriptors(t *testing.T) {
 func TestLargeFrame(t *testing.T) {
 	a, b := pair(t)
 	from, to := leaseconn.New(a, 1), leaseconn.New(b, openapi.MaxLeaseFrame)
-	long := strings.Repeat("r", 20<<20)
+	long := strings.Repeat("r", 4<<20)
 	var sender sync.WaitGroup
 	sender.Go(func() {
 		if err := from.Write(openapi.LeaseFrame{Type: "x", Ref: long}); err != nil {
@@ -193,7 +193,7 @@ func TestStalledReaderEndsWrite(t *testing.T) {
 	a, _ := pair(t)
 	c := leaseconn.New(a, 1<<10)
 	c.SetPatience(10 * time.Millisecond)
-	if err := c.Write(openapi.LeaseFrame{Type: "x", Ref: strings.Repeat("r", 32<<20)}); !errors.Is(err, os.ErrDeadlineExceeded) {
+	if err := c.Write(openapi.LeaseFrame{Type: "x", Ref: strings.Repeat("r", 4<<20)}); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("write: %v, want a deadline", err)
 	}
 }
