@@ -28,7 +28,7 @@ var damages = map[string]func(b []byte) []byte{
 }
 
 // damage changes the file of a chunk.
-func damage(t *testing.T, file string, how func([]byte) []byte) {
+func damage(t testing.TB, file string, how func([]byte) []byte) {
 	t.Helper()
 	b, err := os.ReadFile(file)
 	if err == nil && how != nil {
