@@ -29,8 +29,8 @@ func (n *Node) Changed(ref name.Ref, d chunker.Digest, like Model) {
 		}
 		like.Ref = ref
 		known := n.model(ref)
-		fresh := n.newModel(like)
-		known.Model, known.kept = fresh.Model, true
+		like.Pin = like.Pin || known.Pin
+		known.Model, known.kept = n.newModel(like).Model, true
 		known.hold = max(known.hold, like.Tier)
 		m = known
 	}
