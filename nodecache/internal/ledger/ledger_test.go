@@ -338,7 +338,7 @@ func (w *walker) compare() {
 
 // An account does what one does that computes everything anew from sets.
 func TestModel(t *testing.T) {
-	for seed := range uint64(60) {
+	for seed := range uint64(30) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(seed, 1))
 			limits := ledger.Limits{Bytes: int64(30 + rnd.IntN(200)), Count: rnd.IntN(3) * rnd.IntN(6)}
