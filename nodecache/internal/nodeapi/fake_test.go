@@ -42,7 +42,7 @@ type fakeNode struct {
 	panes    int // tensors that a window gives before it wants acknowledgements
 }
 
-func newFakeNode(t *testing.T, m *model) *fakeNode {
+func newFakeNode(t testing.TB, m *model) *fakeNode {
 	t.Helper()
 	n := &fakeNode{
 		model: m, resident: make(chan struct{}), changed: make(chan struct{}), declared: map[*fakeHeld]bool{},
@@ -54,7 +54,7 @@ func newFakeNode(t *testing.T, m *model) *fakeNode {
 }
 
 // await waits until is holds of the node.
-func (n *fakeNode) await(t *testing.T, what string, is func() bool) {
+func (n *fakeNode) await(t testing.TB, what string, is func() bool) {
 	t.Helper()
 	for {
 		n.mu.Lock()
@@ -234,7 +234,7 @@ const (
 	pageSize    = 4096
 )
 
-func newFakeMemory(t *testing.T, m *model) *fakeMemory {
+func newFakeMemory(t testing.TB, m *model) *fakeMemory {
 	t.Helper()
 	mem := &fakeMemory{segments: map[uint64]node.Segment{}}
 	var fd int
@@ -258,7 +258,7 @@ func newFakeMemory(t *testing.T, m *model) *fakeMemory {
 }
 
 // grow adds a segment and returns a descriptor to write to it.
-func (mem *fakeMemory) grow(t *testing.T, id uint64) int {
+func (mem *fakeMemory) grow(t testing.TB, id uint64) int {
 	t.Helper()
 	fd, err := unix.MemfdCreate("fake", unix.MFD_CLOEXEC)
 	if err != nil {

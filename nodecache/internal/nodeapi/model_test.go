@@ -73,7 +73,7 @@ func (m *model) add(t *testing.T, b *manifest.Builder, path string, content []by
 	b.Add(manifest.File{Path: path, Size: uint64(len(content)), Format: "safetensors", Tensors: tensors}, refs)
 }
 
-func (m *model) build(t *testing.T, b *manifest.Builder) {
+func (m *model) build(t testing.TB, b *manifest.Builder) {
 	t.Helper()
 	built, err := b.Build(chunker.Digest{}, nil)
 	if err != nil {

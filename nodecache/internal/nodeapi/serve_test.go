@@ -21,7 +21,7 @@ type served struct {
 }
 
 // serve serves a node at socket until stop or the end of the test.
-func serve(t *testing.T, n *fakeNode, socket string, config nodeapi.Config) *served {
+func serve(t testing.TB, n *fakeNode, socket string, config nodeapi.Config) *served {
 	t.Helper()
 	l, err := net.Listen("unix", socket)
 	if err != nil {
@@ -46,13 +46,13 @@ func (s *served) stop() {
 }
 
 // start serves a node and returns a client of it.
-func start(t *testing.T, n *fakeNode) (*served, *agent.Agent) {
+func start(t testing.TB, n *fakeNode) (*served, *agent.Agent) {
 	t.Helper()
 	s := serve(t, n, filepath.Join(t.TempDir(), "s"), nodeapi.Config{})
 	return s, dial(t, s.socket)
 }
 
-func dial(t *testing.T, address string) *agent.Agent {
+func dial(t testing.TB, address string) *agent.Agent {
 	t.Helper()
 	a, err := agent.New(address, agent.Options{Client: "test"})
 	if err != nil {
