@@ -43,6 +43,10 @@ func fullError(what string, full *ledger.FullError) error {
 		return openapi.Errorf(openapi.CodeTooLarge, "%s: it needs %s and the budget is %s",
 			what, spell(full.Need), spell(full.Budget))
 	}
+	need := fmt.Sprintf("it needs %s more, and %s of %s are free", spell(full.Need), spell(full.Free), spell(full.Budget))
+	if full.Count > 0 {
+		need = fmt.Sprintf("the tier has room for %d models", full.Count)
+	}
 	held := make([]string, 0, mostHolders+1)
 	for i, h := range full.Holders {
 		if i == mostHolders {
@@ -51,8 +55,7 @@ func fullError(what string, full *ledger.FullError) error {
 		}
 		held = append(held, holder(h))
 	}
-	return openapi.Errorf(openapi.CodeBusy, "%s: it needs %s more, %s of %s are free, and the rest is in use by %s",
-		what, spell(full.Need), spell(full.Free), spell(full.Budget), strings.Join(held, ", "))
+	return openapi.Errorf(openapi.CodeBusy, "%s: %s; in use are %s", what, need, strings.Join(held, ", "))
 }
 
 func holder(h ledger.Holder) string {

@@ -132,7 +132,7 @@ func (n *Node) restoreModel(s modelState) {
 	if n.version(k).disk {
 		return
 	}
-	if err := n.restoreVersion(k, s.LastUse); err != nil {
+	if err := n.restoreVersion(k); err != nil {
 		n.config.Logger.Info("version is not whole on the disk", "ref", s.Ref.String(), "version", s.Current.Short(), "err", err)
 		delete(n.versions, k)
 		return
@@ -140,8 +140,9 @@ func (n *Node) restoreModel(s modelState) {
 	n.disk.ledger.Pin(k, m.Pin)
 }
 
-// restoreVersion admits a version to the disk of which all is there.
-func (n *Node) restoreVersion(k ledger.Key, lastUse time.Time) error {
+// restoreVersion admits a version to the disk of which all is there. The versions
+// come in the order in which they were used.
+func (n *Node) restoreVersion(k ledger.Key) error {
 	doc, err := n.config.Disk.Manifest(k.Digest)
 	if err != nil {
 		return err
@@ -155,9 +156,10 @@ func (n *Node) restoreVersion(k ledger.Key, lastUse time.Time) error {
 			return errors.New("chunks are missing")
 		}
 	}
-	if _, err := n.disk.ledger.Admit(ledger.Entry{Key: k, Chunks: m.Chunks}, lastUse); err != nil {
+	if err := n.disk.try(ledger.Entry{Key: k, Chunks: m.Chunks}); err != nil {
 		return err
 	}
+	n.disk.release(k)
 	v := n.version(k)
 	v.disk, v.total = true, int64(m.ChunkBytes())
 	return nil
