@@ -81,9 +81,8 @@ func (l *Lease) place(runs []openapi.LeaseRun, size int64) ([]part, error) {
 	return parts, nil
 }
 
-// cut returns where length bytes from offset of a file lie, and the part of the
-// file that the first of them is in.
-func cut(file []part, offset, length int64) (parts []part, around part) {
+// cut returns where length bytes from offset of a file lie.
+func cut(file []part, offset, length int64) (parts []part) {
 	for _, p := range file {
 		if offset >= p.length {
 			offset -= p.length
@@ -93,13 +92,10 @@ func cut(file []part, offset, length int64) (parts []part, around part) {
 			break
 		}
 		n := min(p.length-offset, length)
-		if len(parts) == 0 {
-			around = p
-		}
 		parts = append(parts, part{p.segment, p.offset + offset, n})
 		offset, length = 0, length-n
 	}
-	return parts, around
+	return parts
 }
 
 // file returns the index of a file of the layout. The caller holds mu.

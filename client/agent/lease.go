@@ -82,7 +82,7 @@ func newLease(a *Agent, mode string) *Lease {
 		moved:    make(chan chunker.Digest, 1),
 		segments: map[uint64]segment{},
 		news:     make(chan struct{}),
-		views:    views{budget: &a.budget, shared: map[extent]mapping{}, known: map[spot][]byte{}},
+		views:    views{budget: &a.budget, shared: map[uint64]mapping{}, known: map[spot][]byte{}},
 	}
 }
 

@@ -61,8 +61,8 @@ func (l *Lease) at(s spot) (Tensor, error) {
 	b, ok := l.views.known[s]
 	if !ok {
 		var err error
-		parts, around := cut(l.layout.parts[s.file], t.Offset, t.Bytes)
-		if b, err = l.views.view(t, parts, around); err != nil {
+		parts := cut(l.layout.parts[s.file], t.Offset, t.Bytes)
+		if b, err = l.views.view(t, parts); err != nil {
 			return Tensor{}, fmt.Errorf("tensor %.80q of %s: %w", t.Name, l.ref, err)
 		}
 		l.views.known[s] = b
@@ -142,11 +142,7 @@ func (l *Lease) next(ctx context.Context, i int) (Tensor, bool, error) {
 	}
 	a := &l.arrived[i]
 	if a.bytes == nil {
-		var around part
-		if len(a.parts) > 0 {
-			around = nearby(a.parts[0])
-		}
-		if a.bytes, err = l.views.view(&a.tensor, a.parts, around); err != nil {
+		if a.bytes, err = l.views.view(&a.tensor, a.parts); err != nil {
 			return Tensor{}, false, fmt.Errorf("tensor %.80q of %s: %w", a.tensor.Name, l.ref, err)
 		}
 	}

@@ -15,20 +15,10 @@ type Stats struct {
 	Mappings int   // that the lease has now
 }
 
-// neighbourhood is what is mapped around a small tensor of a stream: those that
-// share its chunk come next, and need no mapping of their own then.
-const neighbourhood = 2 << 20
-
-// extent is pages of a segment.
-type extent struct {
-	segment    uint64
-	start, end int64
-}
-
 // views are the tensors that a lease has mapped or copied.
 type views struct {
 	budget *budget
-	shared map[extent]mapping // each for all tensors that lie in it
+	shared map[uint64]mapping // whole segments, for all tensors of one part
 	own    []mapping          // of tensors of several parts
 	known  map[spot][]byte
 	stats  Stats
@@ -37,15 +27,14 @@ type views struct {
 }
 
 // view returns the bytes of a tensor that lies in parts, mapped if they can be.
-// around is the part to map where the tensor is but some of it.
-func (v *views) view(t *openapi.LeaseTensor, parts []part, around part) ([]byte, error) {
+func (v *views) view(t *openapi.LeaseTensor, parts []part) ([]byte, error) {
 	if len(parts) == 0 {
 		return []byte{}, nil
 	}
 	if !joins(parts) || parts[0].offset%alignment(t) != 0 {
 		return v.copy(parts)
 	}
-	m, at, ok := v.mapped(parts, around)
+	m, at, ok := v.mapped(parts)
 	if !ok {
 		return v.copy(parts)
 	}
@@ -55,7 +44,10 @@ func (v *views) view(t *openapi.LeaseTensor, parts []part, around part) ([]byte,
 
 // mapped returns a mapping of parts that join, and where in it they begin; not ok
 // when the process has too many already.
-func (v *views) mapped(parts []part, around part) (m mapping, at int64, ok bool) {
+//
+// A tensor of one part takes the mapping of its whole segment, which costs
+// addresses and no memory, and serves thousands of small tensors at once.
+func (v *views) mapped(parts []part) (m mapping, at int64, ok bool) {
 	if len(parts) > 1 {
 		m, ok = v.add(parts)
 		if ok {
@@ -63,14 +55,14 @@ func (v *views) mapped(parts []part, around part) (m mapping, at int64, ok bool)
 		}
 		return m, parts[0].offset % page, ok
 	}
-	e := extent{around.ID, down(around.offset), up(around.offset + around.length)}
-	m, ok = v.shared[e]
+	s := parts[0].segment
+	m, ok = v.shared[s.ID]
 	if !ok {
-		if m, ok = v.add([]part{around}); ok {
-			v.shared[e] = m
+		if m, ok = v.add([]part{{segment: s, length: s.Size}}); ok {
+			v.shared[s.ID] = m
 		}
 	}
-	return m, parts[0].offset - e.start, ok
+	return m, parts[0].offset, ok
 }
 
 // add makes a mapping within the budget. One that the system refuses is a tensor
@@ -148,15 +140,4 @@ func alignment(t *openapi.LeaseTensor) int64 {
 		return 1 // elements that share bytes, in blocks
 	}
 	return int64(min(width&-width, 16))
-}
-
-// nearby returns the part of a segment to map for a tensor of a stream that lies
-// in p.
-func nearby(p part) part {
-	start := p.offset - p.offset%neighbourhood
-	end := min(start+neighbourhood, p.Size)
-	if p.offset+p.length > end {
-		return p
-	}
-	return part{p.segment, start, end - start}
 }

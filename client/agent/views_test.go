@@ -91,18 +91,24 @@ func TestJoining(t *testing.T) {
 
 // TestMappingBudget copies beyond it, and gives back what a closed lease had.
 func TestMappingBudget(t *testing.T) {
+	const page = 4096
 	var files []openapi.LeaseFile
-	for _, name := range []string{"a", "b", "c"} {
-		files = append(files, oneFile(name, "t", int64(len(files))*8192, 4096))
+	for i, name := range []string{"a", "b", "c"} { // each of two pages apart
+		f := oneFile(name, "t", int64(i)*page, page)
+		f.Runs = append(f.Runs, openapi.LeaseRun{Segment: 7, Offset: int64(8+i) * page, Length: page})
+		f.Size, f.Tensors[0].Bytes = 2*page, 2*page
+		files = append(files, f)
 	}
-	l := leaseOf(t, agent.Options{Mappings: 2}, files...)
-	for i, f := range files {
-		got, err := l.Tensor(f.Path, "t")
-		if err != nil || got.Bytes[0] != byte(2*i) {
-			t.Errorf("%s is wrong (%v)", f.Path, err)
+	files = append(files, oneFile("d", "t", 5*page, page), oneFile("e", "t", 6*page, page))
+	l := leaseOf(t, agent.Options{Mappings: 5}, files...)
+	for i, first := range []byte{0, 1, 2, 5, 6} {
+		got, err := l.Tensor(files[i].Path, "t")
+		if err != nil || got.Bytes[0] != first {
+			t.Errorf("%s is wrong (%v)", files[i].Path, err)
 		}
 	}
-	if got, want := l.Stats(), (agent.Stats{Mapped: 8192, Copied: 4096, Mappings: 2}); got != want {
+	// Those of two pages take two mappings each, the others one together.
+	if got, want := l.Stats(), (agent.Stats{Mapped: 6 * page, Copied: 2 * page, Mappings: 5}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 	if err := l.Close(); err != nil {
