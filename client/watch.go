@@ -65,6 +65,9 @@ func (r *Registry) Report(ctx context.Context, node string, report openapi.NodeR
 	if err := name.CheckNode(node); err != nil {
 		return err
 	}
+	if report.Models == nil {
+		report.Models = []openapi.NodeResident{} // not null
+	}
 	body, err := json.Marshal(report)
 	if err != nil {
 		return fmt.Errorf("report of node %s: %w", node, err)

@@ -24,7 +24,7 @@ func (s *session) testMistakes(v version) {
 	s.t.Helper()
 	push := s.start()
 	for _, list := range [][]mistake{
-		routeMistakes(), nameMistakes(v), absentThings(), readMistakes(v), uploadMistakes(push, v), commitMistakes(push, v),
+		routeMistakes(), nameMistakes(v), absentThings(), readMistakes(v), uploadMistakes(push, v), commitMistakes(push, v), nodeMistakes(v),
 	} {
 		for _, m := range list {
 			s.fails(m.want, m.method, m.path, m.media, m.body)
@@ -164,5 +164,25 @@ func commitMistakes(push string, v version) []mistake {
 		{openapi.CodeBadManifest, "POST", commit, openapi.MediaManifest, append(bytes.Clone(v.doc), 0)},
 		{openapi.CodeBadManifest, "POST", commit, openapi.MediaManifest, []byte("{}")},
 		{openapi.CodeTooLarge, "POST", commit, openapi.MediaManifest, make([]byte, manifest.MaxSize+1)},
+	}
+}
+
+func nodeMistakes(v version) []mistake {
+	report := func(ref string) []byte {
+		const tier = `{"used":0,"budget":0,"models":0}`
+		return []byte(`{"program":"v0","ttl":30,"tiers":{"disk":` + tier + `,"ram":` + tier + `,"gpu":` + tier + `},` +
+			`"models":[{"ref":"` + ref + `","version":"` + v.digest.String() + `","tier":"ram","leases":0}]}`)
+	}
+	return []mistake{
+		{openapi.CodeBadRequest, "GET", "/v1/events", "", nil},
+		{openapi.CodeBadRequest, "GET", "/v1/events?match=acme", "", nil},
+		{openapi.CodeNotAllowed, "POST", "/v1/events?match=*", "", nil},
+		{openapi.CodeBadName, "GET", "/v1/nodes?repo=acme", "", nil},
+		{openapi.CodeBadName, "PUT", "/v1/nodes/.x", mediaJSON, report("acme/llama:main")},
+		{openapi.CodeBadName, "PUT", "/v1/nodes/x", mediaJSON, report("acme")},
+		{openapi.CodeBadRequest, "PUT", "/v1/nodes/x", mediaJSON, []byte(`{"program":"v0","ttl":3601,"tiers":{},"models":[]}`)},
+		{openapi.CodeTooLarge, "PUT", "/v1/nodes/x", mediaJSON, make([]byte, openapi.MaxNodeReport+1)},
+		{openapi.CodeBadName, "DELETE", "/v1/nodes/.x", "", nil},
+		{openapi.CodeNotFound, "DELETE", "/v1/nodes/x", "", nil},
 	}
 }

@@ -33,6 +33,7 @@ func TestContract(t *testing.T) {
 	s.testHead(base)
 	s.testMistakes(base)
 	s.testClient()
+	s.testNodes(base)
 	s.testRemoval(base, next)
 	if t.Failed() {
 		return

@@ -53,7 +53,13 @@ const strangers = `
 expected-statuses = ` + accepted + `
 [checks.negative_data_rejection]
 expected-statuses = ["400", "404", "405", "413", "431"]
+[[operations]] # its answer does not end: TestContract listens to it
+include-operation-id = "listenEvents"
+enabled = false
 `
+
+// endless is how many operations are left out.
+const endless = 1
 
 // TestSpecAgainstServer has schemathesis make requests from the specification,
 // right and wrong ones, and judge the answers: first with made-up names, then
@@ -88,6 +94,7 @@ fail-on = ["missing_test_data"]
 "path.tag" = "one"
 "path.digest" = "%s"
 "path.push" = "%s"
+"path.node" = "gpu-01"
 "path.index" = 0
 "query.i" = "0-1,2"
 "query.a" = "acme/llama:one"
@@ -161,7 +168,7 @@ func (a attack) check(name, report string) {
 	if err := json.Unmarshal(raw, &got); err != nil {
 		a.t.Fatalf("report of schemathesis: %v", err)
 	}
-	want := operations(a.t)
+	want := operations(a.t) - endless
 	if got.StopReason != "completed" || got.Operations.Tested != want || got.Operations.Errored != 0 || got.TestCases.Failures != 0 {
 		a.t.Errorf("schemathesis, %s: %+v, want all %d operations tested without a failure", name, got, want)
 	}

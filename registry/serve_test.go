@@ -147,6 +147,26 @@ func TestRunningRequestsFinish(t *testing.T) {
 	}
 }
 
+// TestStreamsEndAtStop stops the registry while somebody listens to events: that
+// ends in order, where a request that takes too long is cut off.
+func TestStreamsEndAtStop(t *testing.T) {
+	l := listen(t, "tcp", "127.0.0.1:0")
+	stop := serve(t, open(t, t.TempDir()), l)
+	resp, err := http.Get("http://" + l.Addr().String() + "/v1/events?match=*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	stopped := make(chan error, 1)
+	go func() { stopped <- stop() }()
+	if body, err := io.ReadAll(resp.Body); err != nil || !strings.HasPrefix(string(body), "event: ready\n") {
+		t.Errorf("events %q end with %v", body, err)
+	}
+	if err := <-stopped; err != nil {
+		t.Errorf("stop: %v", err)
+	}
+}
+
 // upload sends n bytes of body as a chunk, and returns the status, or 0.
 func upload(url string, body io.Reader, n int) int {
 	req, err := http.NewRequest(http.MethodPut, url, body)

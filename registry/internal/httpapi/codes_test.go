@@ -168,6 +168,8 @@ func checkFails(t *testing.T, api http.Handler, method, path string, op *openapi
 	checkError(t, resp, body, want)
 }
 
+const noTier = `{"used":0,"budget":0,"models":0}`
+
 // rightRequest makes a request that only the service can refuse.
 func rightRequest(method, path string, op *openapi3.Operation) *http.Request {
 	path = strings.NewReplacer("{namespace}", "acme", "{model}", "llama", "{digest}", someHex, "{index}", "0",
@@ -187,6 +189,9 @@ func rightRequest(method, path string, op *openapi3.Operation) *http.Request {
 		openapi.MediaDigests:  make([]byte, chunker.DigestSize),
 		openapi.MediaChunk:    []byte("x"),
 		openapi.MediaManifest: []byte("x"),
+	}
+	if op.OperationID == "reportNode" {
+		bodies["application/json"] = []byte(`{"program":"","ttl":1,"models":[],"tiers":{"disk":` + noTier + `,"ram":` + noTier + `,"gpu":` + noTier + `}}`)
 	}
 	for media := range op.RequestBody.Value.Content {
 		r := httptest.NewRequest(method, path, bytes.NewReader(bodies[media]))

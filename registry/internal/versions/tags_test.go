@@ -379,3 +379,51 @@ func TestLyingIndex(t *testing.T) {
 	}
 	w.check(alice, model, next)
 }
+
+// TestChangedTagsAreTold wants every change to be told when it is made, and nothing
+// else.
+func TestChangedTagsAreTold(t *testing.T) {
+	w := newWorld(t)
+	var told []string
+	w.config.TagChanged = func(repo name.Repo, e openapi.TagEvent) {
+		if e.Repo != repo.String() || e.Updated != w.now {
+			t.Errorf("told of %+v for %s", e, repo)
+		}
+		told = append(told, e.Repo+":"+e.Tag+"="+e.Digest)
+	}
+	w.restart()
+	wantTold := func(want ...string) {
+		t.Helper()
+		if !slices.Equal(told, want) {
+			t.Errorf("told of %q, want %q", told, want)
+		}
+		told = nil
+	}
+	a, b := newVersion(t, chunker.Digest{}, small(1)), newVersion(t, chunker.Digest{}, small(2))
+	w.push(alice, model, a, "main")
+	wantTold(model.String() + ":main=" + a.digest.String())
+	w.push(alice, model, b, "")
+	set := func(to *version, expect string) error {
+		_, err := w.SetTag(t.Context(), alice, model, "main", openapi.SetTag{Digest: to.digest, Expect: expect})
+		return err
+	}
+	wants(t, "a tag that should not exist", set(b, openapi.ExpectNone), openapi.CodeTagMoved)
+	if err := set(a, ""); err != nil { // where it is
+		t.Fatal(err)
+	}
+	wantTold()
+	if err := set(b, a.digest.String()); err != nil {
+		t.Fatal(err)
+	}
+	wantTold(model.String() + ":main=" + b.digest.String())
+	wants(t, "a version with a tag", w.Delete(t.Context(), alice, model, b.digest), openapi.CodeConflict)
+	if err := w.DeleteTag(t.Context(), alice, model, "main", ""); err != nil {
+		t.Fatal(err)
+	}
+	wantTold(model.String() + ":main=")
+	wants(t, "delete twice", w.DeleteTag(t.Context(), alice, model, "main", ""), openapi.CodeNotFound)
+	if err := w.Delete(t.Context(), alice, model, b.digest); err != nil {
+		t.Fatal(err)
+	}
+	wantTold()
+}
