@@ -14,11 +14,18 @@ import (
 	"time"
 
 	"github.com/ingot-ml/ingot/chunker"
+	"github.com/ingot-ml/ingot/client"
 	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry/name"
 )
 
 var errGone = errors.New("no answer")
+
+// The client is what this is made for.
+var (
+	_ Registry  = (*client.Registry)(nil)
+	_ Registrar = (*client.Registry)(nil)
+)
 
 // fake is a registry in memory.
 type fake struct {
