@@ -12,16 +12,20 @@
 //   - Of bytes, a load holds one chunk for each of those who work for it. All else
 //     is a few words for each chunk of the version.
 //
-// Every chunk is in one of three queues at a time, or with somebody who works on
-// it:
+// A chunk is in one of four queues at a time, or with somebody who works on it:
 //
-//	         ┌─ reads ──► readers ───┬─► published
-//	steps ───┼─ fetches ► fetcher ───┤
-//	         └─ waits ──► waiter ────┘
+//	         ┌─ reads ────► readers ──┐
+//	steps ───┼─ fetches ──► fetcher ──┼─► published
+//	         ├─ landings ► waiter     │
+//	         └─ fillings ► waiter ────┘
 //
-// A reader passes a chunk that the disk had lost on to fetches, the fetcher one
-// that somebody else fetches to waits, and the waiter one that the other failed to
-// bring to either. Each queue has room for all chunks, so that whoever passes one
-// on never waits, and none waits for another in a circle. Bytes wait nowhere: a
-// place in RAM is filled where it is.
+// A reader passes a chunk that the disk had lost on to fetches, and the fetcher one
+// that another load fetches to landings, whence it is read, or fetched if the other
+// has failed. A place that another load fills is in fillings; if that gives it up,
+// this load takes the place and the chunk comes as any other. Each queue has room
+// for all chunks, so that whoever passes one on never waits. Those who fetch wait
+// for nobody, landings only for those who fetch, and fillings only for those three,
+// so no loads wait for each other in a circle.
+//
+// Bytes wait nowhere: a place in RAM is filled where it is.
 package load

@@ -44,7 +44,7 @@ func (p *pipeline) take(c uint32) bool {
 	k := &p.chunks[c]
 	k.other = p.Flights.begin(p.ref(c).Digest)
 	if k.other != nil {
-		p.waits <- c
+		p.landings <- c
 		return false
 	}
 	k.flying = true

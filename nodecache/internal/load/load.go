@@ -97,7 +97,8 @@ func (p *pipeline) run(ctx context.Context) error {
 	if p.Fetcher != nil {
 		g.Go(func() error { return p.fetch(ctx, wanted) })
 	}
-	g.Go(func() error { return p.wait(ctx) })
+	g.Go(func() error { return p.waitFlights(ctx) })
+	g.Go(func() error { return p.waitClaims(ctx) })
 	err := g.Wait()
 	if p.left.Load() == 0 {
 		return nil // whatever ended only afterwards

@@ -19,7 +19,10 @@ type pipeline struct {
 	left   atomic.Int64
 	tally  tally
 
-	reads, fetches, waits chan uint32
+	reads    chan uint32 // from the disk
+	fetches  chan uint32 // from the registry
+	landings chan uint32 // that another load fetches
+	fillings chan uint32 // whose place another load fills
 }
 
 // chunk is how far a chunk is. It belongs to whoever has taken it out of a queue.
@@ -37,7 +40,8 @@ func newPipeline(o Order) (*pipeline, error) {
 	n := len(o.Plan.Steps)
 	p := &pipeline{
 		Order: o, chunks: make([]chunk, n),
-		reads: make(chan uint32, n), fetches: make(chan uint32, n), waits: make(chan uint32, n),
+		reads: make(chan uint32, n), fetches: make(chan uint32, n),
+		landings: make(chan uint32, n), fillings: make(chan uint32, n),
 	}
 	p.left.Store(int64(n))
 	if o.RAM == nil {
@@ -93,7 +97,7 @@ func (p *pipeline) route(c uint32) {
 	case !k.claim.Mine() && p.RAM.Has(d) && (p.Disk == nil || p.Disk.Has(d)):
 		p.finish(c, plan.RAM)
 	case !k.claim.Mine():
-		p.waits <- c
+		p.fillings <- c
 	case p.readable(c):
 		p.reads <- c
 	default:
@@ -117,7 +121,8 @@ func (p *pipeline) finish(c uint32, from plan.Source) {
 	if p.left.Add(-1) == 0 { // the last, so nobody has one to pass on
 		close(p.reads)
 		close(p.fetches)
-		close(p.waits)
+		close(p.landings)
+		close(p.fillings)
 	}
 }
 

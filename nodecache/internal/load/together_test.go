@@ -11,7 +11,9 @@ import (
 	"testing/synctest"
 
 	"github.com/ingot-ml/ingot/chunker"
+	"github.com/ingot-ml/ingot/client"
 	"github.com/ingot-ml/ingot/registry/manifest"
+	"github.com/ingot-ml/ingot/registry/name"
 )
 
 // Ten loads that want the same chunks, in two namespaces and on the disk, have each
@@ -143,6 +145,47 @@ func TestFetchedMeanwhile(t *testing.T) {
 			})
 		})
 	}
+}
+
+// stuck is a Fetcher that brings nothing until it is told to stop.
+type stuck struct{}
+
+func (stuck) Fetch(ctx context.Context, _ name.Repo, _ chunker.Digest, _ *manifest.Manifest, chunks <-chan uint32, _ client.Sink) (int64, error) {
+	for range each(ctx, chunks) {
+	}
+	return 0, ctx.Err()
+}
+
+// A place of this load that another fetches the bytes of is not held up by a place
+// that another load fills: that load may be waiting for this one.
+func TestNoCircle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		both := b.model(t, mib, 2*mib)
+		claimed, flying := b.model(t, mib), b.model(t, mib+1, 2*mib)
+		var loads sync.WaitGroup
+		begin := func(o Order) context.CancelFunc {
+			ctx, cancel := context.WithCancel(t.Context())
+			loads.Go(func() { _, _ = Run(ctx, o) }) // some are cancelled
+			synctest.Wait()
+			return cancel
+		}
+		filler := b.order(claimed)
+		filler.Fetcher = stuck{}
+		endFiller := begin(filler)
+		flight := b.orderDisk(flying)
+		flight.Fetcher = stuck{}
+		endFlight := begin(flight)
+		defer begin(b.order(both))()
+		endFlight()
+		synctest.Wait()
+		if !b.ram.Domain("acme").Has(both.Chunks[1].Digest) {
+			t.Error("a chunk that nobody else fetches any more is not fetched")
+		}
+		endFiller()
+		loads.Wait()
+		b.holds(t, b.ram.Domain("acme"), both)
+	})
 }
 
 // However a load ends, it leaves no place that is not filled, no flight and no

@@ -10,33 +10,32 @@ import (
 	"github.com/ingot-ml/ingot/nodecache/internal/ram"
 )
 
-// wait waits for the chunks that others bring, and does their part when they fail.
-// Waiting for one after another costs nothing: all of them are waited for.
-func (p *pipeline) wait(ctx context.Context) error {
-	for c := range each(ctx, p.waits) {
-		var err error
-		if p.chunks[c].other != nil {
-			err = p.waitFlight(ctx, c)
-		} else {
-			err = p.waitClaim(ctx, c)
+// Waiting for one chunk after another costs nothing, since all of them are waited
+// for.
+
+// waitFlights waits for what other loads fetch, and passes on what they failed to.
+// Nothing else may hold this up: others wait for the places that are filled by it.
+func (p *pipeline) waitFlights(ctx context.Context) error {
+	for c := range each(ctx, p.landings) {
+		select {
+		case <-p.chunks[c].other:
+		case <-ctx.Done():
+			return ctx.Err()
 		}
-		if err != nil {
-			return err
-		}
+		p.route(c)
 	}
 	return ctx.Err()
 }
 
-// waitFlight waits until another load has fetched a chunk, or failed to.
-func (p *pipeline) waitFlight(ctx context.Context, c uint32) error {
-	select {
-	case <-p.chunks[c].other:
-	case <-ctx.Done():
-		return ctx.Err()
+// waitClaims waits for the places that other loads fill, and does their part when
+// they give up.
+func (p *pipeline) waitClaims(ctx context.Context) error {
+	for c := range each(ctx, p.fillings) {
+		if err := p.waitClaim(ctx, c); err != nil {
+			return err
+		}
 	}
-	p.chunks[c].other = nil
-	p.route(c)
-	return nil
+	return ctx.Err()
 }
 
 // waitClaim waits until another load has filled a place, or given it up.
