@@ -3,8 +3,8 @@
 // the framing of chunk batches.
 //
 // Laws:
-//   - registry.yaml comes first; a test holds these types and the running server
-//     to it, and page.html and docs/reference/api.md are made from it.
+//   - registry.yaml and node.yaml come first; tests hold these types and the
+//     running servers to them, and page.html and docs/reference are made from them.
 //   - Fields are added, never renamed or reused. A reader ignores what it does not
 //     know.
 //   - Nothing here does I/O beyond reading and writing frames, and nothing depends

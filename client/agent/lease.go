@@ -64,7 +64,8 @@ func (a *Agent) Lease(ctx context.Context, q openapi.LeaseRequest, o LeaseOption
 		return l, nil
 	}
 	_ = conn.Close() // the lease ends with it
-	l.free()
+	l.close()
+	_ = l.free() // nothing is mapped yet
 	switch {
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("lease %s: %w", q.Ref, context.Cause(ctx))
