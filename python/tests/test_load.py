@@ -228,9 +228,9 @@ def test_where_agents_are(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     assert ingot.Agent().address == str(tmp_path / "ingot" / "agent.sock")
     monkeypatch.delenv("XDG_RUNTIME_DIR")
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "getuid", lambda: 0)
     assert ingot.Agent().address == "/run/ingot/agent.sock"
-    monkeypatch.setattr(os, "geteuid", lambda: 4_000_000)
+    monkeypatch.setattr(os, "getuid", lambda: 4_000_000)
     assert ingot.Agent().address == "/tmp/ingot-4000000/agent.sock"
     monkeypatch.setenv("INGOT_AGENT", "somewhere.sock")
     assert ingot.Agent().address == "somewhere.sock"

@@ -25,12 +25,12 @@ def is_url(address: str) -> bool:
 
 def _default() -> pathlib.Path:
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    if runtime:
+    if os.path.isabs(runtime):
         return pathlib.Path(runtime) / "ingot" / "agent.sock"
-    if os.geteuid() == 0:
+    if os.getuid() == 0:
         return pathlib.Path("/run/ingot/agent.sock")
-    folder = pathlib.Path(f"/tmp/ingot-{os.geteuid()}")
+    folder = pathlib.Path(f"/tmp/ingot-{os.getuid()}")
     # Anybody can make a folder of that name before we do.
-    if folder.exists() and folder.lstat().st_uid not in (0, os.geteuid()):
+    if folder.exists() and folder.lstat().st_uid not in (0, os.getuid()):
         raise NoAgent(f"{folder} belongs to another user: set INGOT_AGENT to the agent's socket")
     return folder / "agent.sock"

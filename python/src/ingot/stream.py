@@ -27,6 +27,7 @@ class Stream:
     """
 
     def __init__(self, lease: Lease, form: Form, window: bool, progress: Progress | None):
+        self.info: TensorInfo | None = None  # what its file says of the last tensor
         self._lease: Lease | None = lease
         self._form = form
         self._window = window
@@ -46,8 +47,8 @@ class Stream:
             if lease is None:
                 raise StopIteration
             self._pass(lease)
-            name, array = self._arrival(lease) or self._straggler(lease)
-            return name, self._form(array)
+            self.info, array = self._arrival(lease) or self._straggler(lease)
+            return self.info.name, self._form(array)
 
     def __enter__(self) -> Stream:
         return self
@@ -66,7 +67,7 @@ class Stream:
             raise ValueError("the stream is closed")
         return self._lease.stats()
 
-    def _arrival(self, lease: Lease) -> tuple[str, np.ndarray] | None:
+    def _arrival(self, lease: Lease) -> tuple[TensorInfo, np.ndarray] | None:
         """Returns the next tensor that comes; None when all that come have come."""
         while not self._ended:
             frame = lease.next()
@@ -74,7 +75,7 @@ class Stream:
             if frame["type"] == "tensor":
                 t = tensor(frame.get("tensor"), text(frame.get("file")))
                 if not self._is_late(t):
-                    return t.name, self._take(lease, t, pieces(frame["tensor"].get("runs") or [], lease.segment))
+                    return t, self._take(lease, t, pieces(frame["tensor"].get("runs") or [], lease.segment))
                 self._late.append(t)
             elif frame["type"] == "layout":
                 lease.arrange(frame["layout"])
@@ -83,11 +84,11 @@ class Stream:
                 self._ended = self._window  # which has no layout
         return None
 
-    def _straggler(self, lease: Lease) -> tuple[str, np.ndarray]:
+    def _straggler(self, lease: Lease) -> tuple[TensorInfo, np.ndarray]:
         if not self._late:
             raise StopIteration
         t = self._late.pop(0)
-        return t.name, lease.tensor(lease.files[t.file], t.name)
+        return t, lease.tensor(lease.files[t.file], t.name)
 
     def _is_late(self, t: TensorInfo) -> bool:
         if len(t.shape) < 2 or not dtypes.from_numpy(t.dtype):
