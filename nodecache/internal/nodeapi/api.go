@@ -1,6 +1,7 @@
 package nodeapi
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
@@ -8,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/semaphore"
+
+	"github.com/ingot-ml/ingot/openapi/leaseconn"
 )
 
 // Config is what an API works with.
@@ -61,9 +64,8 @@ func New(c Config) *API {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	if c.Leases == 0 {
-		c.Leases = DefaultLeases
-	}
+	c.Leases = cmp.Or(c.Leases, DefaultLeases)
+	c.Stall = cmp.Or(c.Stall, leaseconn.Patience)
 	a := &API{
 		config: c, node: c.Node, logger: c.Logger,
 		metrics: newMetrics(c.Node, c.Version),

@@ -29,7 +29,7 @@ func (a *API) getEvents(w http.ResponseWriter, r *http.Request) error {
 	stop := context.AfterFunc(a.ctx, cancel) // Drain ends the stream
 	defer stop()
 	events := a.node.Events(ctx) // before the client knows that it is listening
-	out := &stream{w: w, conn: http.NewResponseController(w), stall: a.stall()}
+	out := &stream{w: w, conn: http.NewResponseController(w), stall: a.config.Stall}
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	if out.write(": from now on\n\n") != nil {
@@ -51,14 +51,6 @@ func (a *API) getEvents(w http.ResponseWriter, r *http.Request) error {
 	cancel()
 	<-ended
 	return nil
-}
-
-// stall returns how long a client may not read.
-func (a *API) stall() time.Duration {
-	if a.config.Stall > 0 {
-		return a.config.Stall
-	}
-	return beat
 }
 
 // stream writes server-sent events.

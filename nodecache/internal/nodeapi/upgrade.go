@@ -66,9 +66,7 @@ func (a *API) serveLease(unix *net.UnixConn) {
 		return
 	}
 	conn := leaseconn.New(unix, maxClientFrame)
-	if a.config.Stall > 0 {
-		conn.SetPatience(a.config.Stall)
-	}
+	conn.SetPatience(a.config.Stall)
 	s := newSession(a, conn)
 	defer s.end()
 	if err := s.run(); err != nil {
