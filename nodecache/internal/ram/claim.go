@@ -1,165 +1,163 @@
 package ram
 
 import (
+	"context"
+	"errors"
 	"fmt"
-	"slices"
+	"hash/crc32"
 
 	"github.com/ingot-ml/ingot/chunker"
-	"github.com/ingot-ml/ingot/nodecache/internal/tier"
 )
 
+// ErrAbandoned reports a chunk whose filler has given up: who waits for it claims
+// it again.
+var ErrAbandoned = errors.New("whoever filled the chunk gave it up")
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func sum(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
+
+// Claim is a chunk that somebody wants in memory. One goroutine at a time uses it.
+type Claim struct {
+	domain *Domain
+	digest chunker.Digest
+	place  *place
+	mine   bool
+}
+
 // Claim returns a Claim for each chunk of the groups, one group after the other.
-// Chunks that are not there get places, those of a group one behind the other
-// wherever their sizes are whole pages. tier.ErrFull claims nothing.
-func (d *Domain) Claim(groups [][]chunker.Ref) ([]*Claim, error) {
-	t := d.tier
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	var claims []*Claim
-	var fresh []*place
-	undo := func() {
-		for _, c := range claims {
-			if c.mine {
-				delete(d.places, c.digest)
-			}
-		}
-		t.forget(fresh)
-	}
+// Chunks that are not there get places, which are the caller's to fill: those of a
+// group one behind the other, for as long as they are of 2 MiB, and one that is
+// shorter behind them. A chunk that comes twice is Mine once.
+//
+// It claims nothing if it fails: with tier.ErrFull when there is no room, or
+// because a chunk is there that has another size.
+func (d *Domain) Claim(groups [][]chunker.Ref) (claims []*Claim, err error) {
+	d.tier.mu.Lock()
+	defer d.tier.mu.Unlock()
+	d.tier.sweep()
+	var taken []*place
 	for _, group := range groups {
-		var sizes []uint32
 		from := len(claims)
-		for _, ref := range group {
-			c := &Claim{domain: d, digest: ref.Digest, place: d.places[ref.Digest]}
-			if c.place == nil {
-				c.mine, c.place = true, &place{size: ref.Size, done: make(chan struct{})}
-				d.places[ref.Digest] = c.place
-				sizes = append(sizes, ref.Size)
-			}
-			claims = append(claims, c)
+		if claims, err = d.join(claims, group); err == nil {
+			var places []*place
+			places, err = d.tier.take(d, missing(claims[from:]))
+			taken = append(taken, places...)
+			d.settle(claims[from:], places)
 		}
-		places, err := t.take(d.name, sizes)
-		fresh = append(fresh, places...)
 		if err != nil {
-			undo()
+			d.unclaim(claims)
+			d.tier.forget(taken...)
 			return nil, err
-		}
-		for _, c := range claims[from:] {
-			if c.mine {
-				c.place.segment, c.place.page = places[0].segment, places[0].page
-				places = places[1:]
-			}
 		}
 	}
 	return claims, nil
 }
 
-// Window returns memory for chunks of these sizes that have no name, one behind
-// the other as those of a group of Claim.
-func (d *Domain) Window(sizes []uint32) ([]*Pane, error) {
-	d.tier.mu.Lock()
-	defer d.tier.mu.Unlock()
-	places, err := d.tier.take(d.name, sizes)
-	if err != nil {
-		d.tier.forget(places)
-		return nil, err
-	}
-	panes := make([]*Pane, len(places))
-	for i, p := range places {
-		panes[i] = &Pane{tier: d.tier, place: p}
-	}
-	return panes, nil
-}
-
-// take takes pages for chunks of these sizes. After an error it returns what it
-// has taken till then. t.mu is held.
-func (t *Tier) take(domain string, sizes []uint32) (places []*place, err error) {
-	for len(sizes) > 0 {
-		n := together(sizes, int(t.config.Segment/pageSize))
-		run, err := t.takeRun(domain, sizes[:n])
-		if err != nil {
-			return places, err
+// join adds a Claim for each chunk: to its place, or to one that has no memory
+// yet. tier.mu is held.
+func (d *Domain) join(claims []*Claim, group []chunker.Ref) ([]*Claim, error) {
+	for _, ref := range group {
+		if err := check(ref.Size); err != nil {
+			return claims, fmt.Errorf("claim %s: %w", ref.Digest.Short(), err)
 		}
-		places = append(places, run...)
-		sizes = sizes[n:]
+		c := &Claim{domain: d, digest: ref.Digest, place: d.places[ref.Digest]}
+		switch {
+		case c.place == nil:
+			c.mine, c.place = true, &place{size: ref.Size, done: make(chan struct{})}
+			d.places[ref.Digest] = c.place
+		case c.place.size != ref.Size:
+			return claims, fmt.Errorf("claim %s of %d bytes: it has %d", ref.Digest.Short(), ref.Size, c.place.size)
+		}
+		claims = append(claims, c)
 	}
-	return places, nil
+	return claims, nil
 }
 
-// together returns how many of the chunks can lie behind each other, in so many
-// pages: whole slots, and one at the end that may be shorter.
-func together(sizes []uint32, most int) int {
-	n := 0
-	for n < len(sizes) && (n+1)*perSlot <= most {
-		n++
-		if sizes[n-1] != slotSize {
-			break
+// missing returns the sizes of the chunks that are to be filled.
+func missing(claims []*Claim) (sizes []uint32) {
+	for _, c := range claims {
+		if c.mine {
+			sizes = append(sizes, c.place.size)
 		}
 	}
-	return n
+	return sizes
 }
 
-// takeRun takes pages for chunks that lie behind each other. t.mu is held.
-func (t *Tier) takeRun(domain string, sizes []uint32) ([]*place, error) {
-	pages := 0
-	for _, size := range sizes {
-		pages += pagesOf(size)
-	}
-	if budget := t.config.Budget / pageSize; t.used+int64(pages) > budget {
-		return nil, fmt.Errorf("%d pages of memory, of %d are %d free: %w", pages, budget, budget-t.used, tier.ErrFull)
-	}
-	g, at, err := t.room(domain, pages)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", err, tier.ErrFull)
-	}
-	g.mark(at, pages, true)
-	t.used += int64(pages)
-	places := make([]*place, len(sizes))
-	for i, size := range sizes {
-		places[i] = &place{segment: g, page: at, size: size}
-		at += pagesOf(size)
-	}
-	return places, nil
-}
-
-// room finds free pages that lie together, in a new segment if need be. t.mu is
-// held.
-func (t *Tier) room(domain string, pages int) (*segment, int, error) {
-	for _, g := range slices.Backward(t.order) {
-		if g.domain != domain || len(g.slots)*perSlot-g.taken < pages {
-			continue
-		}
-		at := -1
-		if pages < perSlot {
-			at = g.findPages(pages)
-		} else {
-			at = g.findRun(pages)
-		}
-		if at >= 0 {
-			return g, at, nil
-		}
-	}
-	g, err := t.grow(domain)
-	return g, 0, err
-}
-
-// free gives the memory of a place back to the system, and its segment if that
-// was the last.
-func (t *Tier) free(p *place) {
-	p.segment.punch(p.offset(), int64(pagesOf(p.size))*pageSize)
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.forget([]*place{p})
-}
-
-// forget notes that places are not used any more, which hold nothing. t.mu is
-// held.
-func (t *Tier) forget(places []*place) {
-	for _, p := range places {
-		g, n := p.segment, pagesOf(p.size)
-		g.mark(p.page, n, false)
-		t.used -= int64(n)
-		if g.taken == 0 && t.segments[g.id] == g {
-			_ = t.shrink(g) // its memory is gone already
+// settle gives the chunks that are to be filled their memory, as far as there is
+// some. tier.mu is held.
+func (d *Domain) settle(claims []*Claim, memory []*place) {
+	for _, c := range claims {
+		if c.mine && len(memory) > 0 {
+			c.place.segment, c.place.page = memory[0].segment, memory[0].page
+			memory = memory[1:]
 		}
 	}
 }
+
+// unclaim forgets the chunks that were to be filled. tier.mu is held.
+func (d *Domain) unclaim(claims []*Claim) {
+	for _, c := range claims {
+		if c.mine {
+			delete(d.places, c.digest)
+		}
+	}
+}
+
+// Mine reports whether the caller has to fill the chunk, and then to Publish it,
+// or else to Abandon it. Otherwise somebody else does or has.
+func (c *Claim) Mine() bool { return c.mine }
+
+// Bytes is the memory to fill, as long as the chunk, while it is Mine.
+func (c *Claim) Bytes() []byte { return c.place.room(c.domain.tier.config.Huge) }
+
+// Publish says that the chunk is filled with the right bytes. From then on the
+// memory is not written, and the Claim is not Mine.
+func (c *Claim) Publish() {
+	c.end(func() {
+		c.place.sum = sum(c.place.bytes())
+		c.domain.tier.mu.Lock()
+		defer c.domain.tier.mu.Unlock()
+		c.place.published = true
+	})
+}
+
+// Abandon gives the place back, and the Claim is not Mine any more.
+func (c *Claim) Abandon() {
+	c.end(func() {
+		c.domain.tier.mu.Lock()
+		delete(c.domain.places, c.digest)
+		c.domain.tier.mu.Unlock()
+		c.domain.tier.free(c.place)
+	})
+}
+
+// end ends a Claim that is Mine, and wakes who waits. To end one twice would be to
+// take memory from others.
+func (c *Claim) end(how func()) {
+	if !c.mine {
+		panic("ram: a claim was published or abandoned that is not Mine")
+	}
+	c.mine = false
+	how()
+	close(c.place.done)
+}
+
+// Wait returns nil when the chunk is published. The errors are ErrAbandoned and
+// that of ctx.
+func (c *Claim) Wait(ctx context.Context) error {
+	select {
+	case <-c.place.done:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	c.domain.tier.mu.Lock()
+	defer c.domain.tier.mu.Unlock()
+	if !c.place.published {
+		return ErrAbandoned
+	}
+	return nil
+}
+
+// Place is where the chunk lies, as Domain.Place says.
+func (c *Claim) Place() (segment uint64, offset, length int64) { return c.place.at() }

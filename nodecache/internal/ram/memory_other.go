@@ -8,12 +8,16 @@ import (
 	"runtime"
 )
 
-func mapSegment(int64, bool) (*segment, error) {
+func mapSegment(int64) (*segment, error) {
 	return nil, fmt.Errorf("shared memory on %s: %w", runtime.GOOS, errors.ErrUnsupported)
 }
 
 func (g *segment) unmap() error { return nil }
 
+func wantHuge([]byte, bool) {}
+
 func populate([]byte) {}
 
 func (g *segment) punch(int64, int64) {}
+
+func (g *segment) resident() int64 { return 0 }

@@ -15,21 +15,18 @@ const (
 // for what the pages hold.
 type segment struct {
 	id     uint64
-	domain string
+	domain *Domain
 	data   []byte   // all of it, shared and writable
-	write  *os.File // the memfd
-	read   *os.File // the same, for clients
+	file   *os.File // for clients, and to ask what is resident
 	slots  []slot
 	taken  int // pages
+	vain   int // so many pages, or more, do not lie free together
 }
 
 // slot is which pages of 2 MiB are taken, one bit each.
 type slot [perSlot / 64]uint64
 
 func (s *slot) free() bool { return *s == slot{} }
-
-// fits reports whether n pages from page at on are free.
-func (s *slot) fits(at, n int) bool { return n == 0 || s.run(at) >= n }
 
 // run returns how many pages from page at on are free.
 func (s *slot) run(at int) int {
@@ -45,41 +42,73 @@ func (s *slot) run(at int) int {
 	return perSlot - at
 }
 
+// skip returns how many pages from page at on are taken.
+func (s *slot) skip(at int) int {
+	taken := slot{}
+	for i := range s {
+		taken[i] = ^s[i]
+	}
+	return taken.run(at)
+}
+
 // find returns where n free pages begin, -1 if nowhere.
 func (s *slot) find(n int) int {
-	for at := 0; at+n <= perSlot; {
+	for at := 0; at+n <= perSlot; at += s.skip(at) {
 		run := s.run(at)
 		if run >= n {
 			return at
 		}
 		at += run
-		for at < perSlot && s[at/64]>>(at%64)&1 == 1 {
-			at++
-		}
 	}
 	return -1
 }
 
 // mark takes or frees n pages from page at on.
 func (g *segment) mark(at, n int, take bool) {
-	for page := at; page < at+n; page++ {
-		word := &g.slots[page/perSlot][page%perSlot/64]
-		bit := uint64(1) << (page % 64)
-		if take {
-			*word |= bit
-		} else {
-			*word &^= bit
-		}
-	}
 	if take {
 		g.taken += n
 	} else {
 		g.taken -= n
+		g.vain = g.pages() + 1
+	}
+	for n > 0 {
+		word := &g.slots[at/perSlot][at%perSlot/64]
+		here := min(n, 64-at%64)
+		pages := ^uint64(0) >> (64 - here) << (at % 64)
+		if take {
+			*word |= pages
+		} else {
+			*word &^= pages
+		}
+		at, n = at+here, n-here
 	}
 }
 
-// findRun returns the page where n free pages begin that start a slot, -1 if
-// nowhere: whole slots, and the first pages of the one behind them.
+func (g *segment) pages() int { return len(g.slots) * perSlot }
+
+// find returns the page where n free pages begin, -1 if nowhere. Where n do not
+// fit, more do not either: that is what vain remembers until something is freed.
+func (g *segment) find(n int) int {
+	if n >= g.vain {
+		return -1
+	}
+	at := g.look(n)
+	if at < 0 {
+		g.vain = n
+	}
+	return at
+}
+
+// look does as find without remembering. Less than a slot lies in one slot, more
+// begins one.
+func (g *segment) look(n int) int {
+	if n < perSlot {
+		return g.findPages(n)
+	}
+	return g.findRun(n)
+}
+
+// findRun looks for whole free slots, and the first pages of the one behind them.
 func (g *segment) findRun(n int) int {
 	whole, tail := n/perSlot, n%perSlot
 	for at := 0; at+whole <= len(g.slots); {
@@ -87,20 +116,16 @@ func (g *segment) findRun(n int) int {
 		for run < whole && g.slots[at+run].free() {
 			run++
 		}
-		if run < whole {
-			at += run + 1
-			continue
-		}
-		if tail == 0 || at+whole < len(g.slots) && g.slots[at+whole].fits(0, tail) {
+		behind := at + whole
+		if run == whole && (tail == 0 || behind < len(g.slots) && g.slots[behind].run(0) >= tail) {
 			return at * perSlot
 		}
-		at++
+		at += run + 1 // the slot that was in the way is not free
 	}
 	return -1
 }
 
-// findPages returns the page where n free pages begin in one slot, -1 if nowhere:
-// in one that others use too, if there is room.
+// findPages looks in slots that others use too, then for one that nobody uses.
 func (g *segment) findPages(n int) int {
 	empty := -1
 	for i := range g.slots {
@@ -115,4 +140,20 @@ func (g *segment) findPages(n int) int {
 		}
 	}
 	return empty
+}
+
+// sweep gives back what is resident of pages that nobody has taken.
+func (g *segment) sweep() {
+	if g.resident() <= int64(g.taken)*pageSize {
+		return
+	}
+	for i := range g.slots {
+		for at := 0; at < perSlot; at += g.slots[i].skip(at) {
+			n := g.slots[i].run(at)
+			if n > 0 {
+				g.punch(int64(i)*slotSize+int64(at)*pageSize, int64(n)*pageSize)
+			}
+			at += n
+		}
+	}
 }
