@@ -8,6 +8,7 @@ FUZZTIME ?= 2m
 FUZZCACHE = $(shell $(GO) env GOCACHE)/fuzz/github.com/ingot-ml/ingot
 PREFIX ?= /usr/local
 ROUNDS ?= 100
+AGENT_ROUNDS ?= 50
 CACHE := $(CURDIR)/.cache
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unversioned)
 GOLANGCI := v2.15.0
@@ -56,8 +57,8 @@ bench: build tools ## run the benchmarks of the packages, then those of the whol
 bench-peers: build ## compare with other stores on the same work (long; builds and installs them)
 	$(GO) run ./integration/peers
 
-crash: tools ## kill clients and servers in the middle of pushes, ROUNDS (100) times
-	INGOT_CRASH_ROUNDS=$(ROUNDS) $(GO) test -count=1 -run '^TestCrash$$' -v -timeout 2h ./integration
+crash: tools ## kill clients, servers and agents in the middle of their work, ROUNDS (100) and AGENT_ROUNDS (50) times
+	INGOT_CRASH_ROUNDS=$(ROUNDS) INGOT_AGENT_ROUNDS=$(AGENT_ROUNDS) $(GO) test -count=1 -run '^Test(Agent)?Crash$$' -v -timeout 2h ./integration
 
 large: ## push and pull 100,000 tiny files, and a sparse file of 100 GiB (long)
 	INGOT_LARGE=1 $(GO) test -count=1 -run '^(TestTinyFiles|TestSparseFile)$$' -v -timeout 2h ./integration
