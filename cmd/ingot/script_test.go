@@ -32,6 +32,7 @@ func TestScript(t *testing.T) {
 		Dir:   filepath.Join("testdata", "script"),
 		Setup: setup,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"agent":   runAgent,
 			"damage":  damage,
 			"digest":  digest,
 			"empty":   empty,
@@ -57,6 +58,8 @@ func setup(env *testscript.Env) error {
 	})
 	env.Setenv("INGOT_REGISTRY", address)
 	env.Setenv("HOME", filepath.Join(env.WorkDir, ".home"))
+	env.Setenv("XDG_RUNTIME_DIR", filepath.Join(env.WorkDir, ".run"))
+	env.Values[agentKey{}] = &scriptAgent{}
 	return nil
 }
 
