@@ -26,27 +26,33 @@ class FakeAgent:
 
     def start(self, *more):
         pipe = subprocess.PIPE
+        self._told = []  # and not expected yet
         self._process = subprocess.Popen([*self._arguments, *more], stdin=pipe, stdout=pipe, text=True)
         self.expect("ready")
 
     def expect(self, event):
-        """Waits for something to happen, and returns what was told of it."""
+        """Waits for something to happen, unless it has, and returns what was told of it."""
+        for told in self._told:
+            if told["event"] == event:
+                self._told.remove(told)
+                return told
         for line in self._process.stdout:
             told = json.loads(line)
-            if told["event"] == "fault":
-                self.faults.append(told["why"])
             if told["event"] == event:
                 return told
-        raise AssertionError(f"the agent has ended without {event!r}; faults: {self.faults}")
+            self._told.append(told)
+        raise AssertionError(f"the agent has ended without {event!r}; it told {self._told}")
 
     def command(self, line):
+        """Returns when the agent has done it."""
         self._process.stdin.write(line + "\n")
         self._process.stdin.flush()
+        self.expect("done")
 
     def kill(self):
         self._process.send_signal(signal.SIGKILL)
-        whole = [json.loads(line) for line in self._process.stdout if line.endswith("\n")]
-        self.faults += [told["why"] for told in whole if told["event"] == "fault"]
+        self._told += [json.loads(line) for line in self._process.stdout if line.endswith("\n")]
+        self.faults += [told["why"] for told in self._told if told["event"] == "fault"]
         self._process.wait()
         self._process.stdout.close()
         self._process.stdin.close()

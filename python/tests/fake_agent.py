@@ -97,6 +97,7 @@ class Agent:
             for conn, ref in list(self.leases.items()):
                 if ref == rest[0]:
                     conn.write({"type": "moved", "ref": ref, "version": rest[1]})
+        say("done")
 
     def serve(self, sock):
         try:
@@ -167,6 +168,7 @@ class Agent:
             conn.write({"type": "error", "error": {"code": "not_found", "message": "never seen"}})
             say("refused")
             return
+        self.leases[conn] = told["ref"]
         conn.write({"type": "held"})
         say("declared", ref=told["ref"], version=told["version"], segments=len(segments))
         self.hold(conn, told["ref"])
@@ -187,6 +189,7 @@ class Agent:
         if not self.go.is_set():
             conn.write({"type": "waiting", "ref": ref, "bytes": 1, "bytes_total": 2})
             self.go.wait()
+        self.leases[conn] = ref
         say("lease", ref=ref, mode=mode, first=told.get("first", []), deadline=told.get("deadline", 0))
         {"": self.whole, "stream": self.stream, "window": self.window}[mode](conn, ref, told.get("first", []))
 
@@ -253,9 +256,8 @@ class Agent:
 
     def hold(self, conn, ref):
         """Waits until the client lets go."""
-        self.leases[conn] = ref
         got = conn.read()
-        del self.leases[conn]
+        self.leases.pop(conn)
         if got is not None:
             raise Fault(f"{got} from a client that has its lease")
         say("end", ref=ref)
