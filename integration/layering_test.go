@@ -67,7 +67,7 @@ var allowed = map[string][]string{
 
 	// Floor 4: the node, and what holds requests for it.
 	"nodecache": {"chunker", "client", "openapi", "registry/name", "nodecache/internal/disk", "nodecache/internal/follow",
-		"nodecache/internal/node", "nodecache/internal/nodeapi", "nodecache/internal/ram"},
+		"nodecache/internal/ledger", "nodecache/internal/node", "nodecache/internal/nodeapi", "nodecache/internal/ram"},
 	"nodecache/gate": {"client/agent", "openapi", "registry/name"},
 
 	// Floor 4: the registry.

@@ -30,18 +30,23 @@ func (p *program) demoCommand() *cobra.Command {
 	f := demoFlags{size: defaultDemoSize}
 	cmd := &cobra.Command{
 		Use:   "demo [--size SIZE | --base DIR --variant DIR ...]",
-		Short: "Push and pull a model and its variants, and print what moved",
+		Short: "Push, pull and load a model and its variants, and print what moved",
 		Long: `Demo starts a registry of its own in a temporary folder, pushes a model and then
 its variants, pulls them all back into fresh folders and compares the sha256 of
-every file. It prints what each step moved and stored, and removes what it made.
+every file. Then it starts an agent, which loads all of them into memory, uses each
+from there and compares again. It prints what each step moved and stored, and
+removes what it made.
 
 The models are synthetic, of about --size each, or your own: --base and --variant
 name their folders, which are only read.
 
 With --json it prints:
-  models        name, the receipts push and pull, and files_equal of each
+  models        name, the receipts push, pull and load, files_equal and
+                files_leased of each
   bytes_total   plain bytes of all models
-  bytes_stored  encoded bytes that the registry keeps for them`,
+  bytes_stored  encoded bytes that the registry keeps for them
+  node          ram_bytes and disk_bytes that the agent keeps for them, and
+                lease_seconds until one could be used`,
 		Example: `  ingot demo --size 1GiB
   ingot demo --base ./llama --variant ./llama-tuned`,
 		Args: want(0, 0),
@@ -71,6 +76,8 @@ type demo struct {
 	models   []*demoModel
 	registry *client.Registry
 	cache    *client.Cache
+	address  string // of the registry
+	node     demoNode
 }
 
 func (p *program) demo(ctx context.Context, f demoFlags) (err error) {
@@ -122,7 +129,7 @@ func demoFolder(keep string) (string, error) {
 func (d *demo) clean(keep bool) error {
 	parts := []string{d.dir}
 	if keep {
-		parts = []string{filepath.Join(d.dir, "cache"), filepath.Join(d.dir, "models"), filepath.Join(d.dir, "pulled")}
+		parts = []string{filepath.Join(d.dir, "node"), filepath.Join(d.dir, "cache"), filepath.Join(d.dir, "models"), filepath.Join(d.dir, "pulled")}
 	}
 	for _, part := range parts {
 		if err := os.RemoveAll(part); err != nil {
@@ -150,7 +157,8 @@ func (d *demo) serve(ctx context.Context) (stop func() error, err error) {
 	stopServing := func() error { cancel(); return <-done }
 
 	address := listener.Addr().String()
-	if d.registry, err = client.New("http://"+address, client.Options{}); err == nil {
+	d.address = "http://" + address
+	if d.registry, err = client.New(d.address, client.Options{}); err == nil {
 		d.cache, err = client.OpenCache(filepath.Join(d.dir, "cache"), 1<<50)
 	}
 	if err != nil {
@@ -165,12 +173,15 @@ func (d *demo) serve(ctx context.Context) (stop func() error, err error) {
 	}, nil
 }
 
-// show pushes and pulls every model and prints what it took.
+// show pushes, pulls and loads every model and prints what it took.
 func (d *demo) show(ctx context.Context) error {
 	if err := d.pushAll(ctx); err != nil {
 		return err
 	}
 	if err := d.pullAll(ctx); err != nil {
+		return err
+	}
+	if err := d.nodeAll(ctx); err != nil {
 		return err
 	}
 	return d.conclude()

@@ -8,6 +8,7 @@ import (
 
 	"github.com/ingot-ml/ingot/chunker/synth"
 	"github.com/ingot-ml/ingot/client"
+	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry/name"
 )
 
@@ -18,6 +19,9 @@ type demoModel struct {
 	Push  client.Receipt `json:"push"`
 	Pull  client.Receipt `json:"pull"`
 	Equal int            `json:"files_equal"`
+
+	Load   openapi.LoadReceipt `json:"load"`
+	Leased int                 `json:"files_leased"` // equal in memory
 
 	path string            // of the user's model; empty for one that is made
 	spec synth.Spec        // of one that is made
@@ -75,17 +79,16 @@ func (m *demoModel) files(ctx context.Context, p *program, dir string) (path str
 }
 
 // compare compares the sums of the files that came back with those of the files
-// that were pushed.
-func (m *demoModel) compare(pulled map[string]string) error {
-	m.Equal = 0
-	for path, sum := range pulled {
+// that were pushed, and returns how many are equal.
+func (m *demoModel) compare(got map[string]string) (equal int, err error) {
+	for path, sum := range got {
 		if m.sums[path] != sum {
-			return fmt.Errorf("%s is not as it was pushed: %w", path, client.ErrCorrupt)
+			return equal, fmt.Errorf("%s is not as it was pushed: %w", path, client.ErrCorrupt)
 		}
-		m.Equal++
+		equal++
 	}
-	if m.Equal != len(m.sums) {
-		return fmt.Errorf("%d of %d files came back: %w", m.Equal, len(m.sums), client.ErrCorrupt)
+	if equal != len(m.sums) {
+		return equal, fmt.Errorf("%d of %d files came back: %w", equal, len(m.sums), client.ErrCorrupt)
 	}
-	return nil
+	return equal, nil
 }

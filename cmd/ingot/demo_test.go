@@ -40,7 +40,7 @@ func TestDemoFindsEveryDifference(t *testing.T) {
 		{map[string]string{"a": "1", "b": "2", "c": "3"}, false},
 		{map[string]string{"a": "1", "c": "2"}, false},
 	} {
-		if err := m.compare(tc.pulled); (err == nil) != tc.ok || err != nil && !errors.Is(err, client.ErrCorrupt) {
+		if _, err := m.compare(tc.pulled); (err == nil) != tc.ok || err != nil && !errors.Is(err, client.ErrCorrupt) {
 			t.Errorf("compare(%v) = %v", tc.pulled, err)
 		}
 	}
