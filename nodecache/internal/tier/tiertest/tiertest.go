@@ -40,6 +40,7 @@ func Run(t *testing.T, c Config) {
 		{"PutTwice", testPutTwice},
 		{"Drop", testDrop},
 		{"Full", testFull},
+		{"FullTogether", testFullTogether},
 		{"Used", testUsed},
 		{"Together", testTogether},
 		{"DropWhileRead", testDropWhileRead},
@@ -78,12 +79,16 @@ func put(t testing.TB, s tier.Store, ref chunker.Ref, plain []byte) {
 // holds checks that a chunk is there, and right.
 func holds(t testing.TB, s tier.Store, ref chunker.Ref, plain []byte) {
 	t.Helper()
-	got, err := s.Read(context.Background(), ref, make([]byte, 0, ref.Size))
+	dst := make([]byte, 3, ref.Size+3) // what is in it is written over
+	got, err := s.Read(context.Background(), ref, dst)
 	if err != nil {
 		t.Fatalf("read %d bytes: %v", ref.Size, err)
 	}
 	if !bytes.Equal(got, plain) {
 		t.Fatalf("read %d other bytes than were put", len(got))
+	}
+	if &got[0] != &dst[0] {
+		t.Fatal("read to memory other than was given")
 	}
 	if !s.Has(ref.Digest) {
 		t.Fatal("what can be read is not there")
@@ -179,6 +184,44 @@ func testFull(t *testing.T, s tier.Store) {
 	ref, plain := chunk(1000, 2<<20)
 	put(t, s, ref, plain)
 	holds(t, s, ref, plain)
+}
+
+// testFullTogether has many put, at a time, more than there is room for: who is
+// told that a chunk is kept finds it, and the budget holds.
+func testFullTogether(t *testing.T, s tier.Store) {
+	const chunks, size = 24, 1 << 20
+	var errs [chunks]error
+	var wg sync.WaitGroup
+	for i := range uint64(chunks) {
+		wg.Go(func() {
+			ref, plain := chunk(i, size)
+			errs[i] = s.Put(t.Context(), ref, plain, nil)
+		})
+	}
+	wg.Wait()
+	if s.Used() > Budget {
+		t.Errorf("%d bytes are used, the budget is %d", s.Used(), Budget)
+	}
+	kept := 0
+	for i, err := range errs {
+		ref, plain := chunk(uint64(i), size)
+		switch {
+		case err == nil:
+			holds(t, s, ref, plain)
+			kept++
+		case errors.Is(err, tier.ErrFull):
+			lacks(t, s, ref)
+		default:
+			t.Errorf("put: %v", err)
+		}
+		s.Drop(ref.Digest)
+	}
+	if kept == 0 {
+		t.Error("nothing found room")
+	}
+	if used := s.Used(); used != 0 {
+		t.Errorf("%d bytes are used after all chunks were dropped", used)
+	}
 }
 
 // testUsed checks that nothing takes more than Cost says.
