@@ -106,7 +106,7 @@ class Agent:
         except Fault as e:
             say("fault", why=str(e))
         except (BrokenPipeError, ConnectionResetError):
-            say("cut")
+            pass  # a client may leave at any time
 
     def request(self, sock):
         head = b""
@@ -171,7 +171,8 @@ class Agent:
         self.leases[conn] = told["ref"]
         conn.write({"type": "held"})
         say("declared", ref=told["ref"], version=told["version"], segments=len(segments))
-        self.hold(conn, told["ref"])
+        with self.ending(conn, told["ref"]):
+            self.hold(conn)
 
     def leased(self, conn, frame):
         told = check(frame.get("lease"), REQUEST)
@@ -182,21 +183,33 @@ class Agent:
         if self.fault and self.fault != "forgets":
             import faults
 
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self.leases[conn] = ref
+            with self.ending(conn, ref):
                 faults.FAULTS[self.fault](self, conn, ref)
-            say("end", ref=ref)
             return
         if not self.go.is_set():
             conn.write({"type": "waiting", "ref": ref, "bytes": 1, "bytes_total": 2})
             self.go.wait()
         self.leases[conn] = ref
         say("lease", ref=ref, mode=mode, first=told.get("first", []), deadline=told.get("deadline", 0))
-        {"": self.whole, "stream": self.stream, "window": self.window}[mode](conn, ref, told.get("first", []))
+        with self.ending(conn, ref):
+            {"": self.whole, "stream": self.stream, "window": self.window}[mode](conn, ref, told.get("first", []))
+
+    @contextlib.contextmanager
+    def ending(self, conn, ref):
+        """Notes that a lease ends, whenever that is."""
+        try:
+            yield
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+        finally:
+            del self.leases[conn]
+            say("end", ref=ref)
 
     def whole(self, conn, ref, _):
         self.segments(conn, self.files[ref], set())
         conn.write(self.layout(ref))
-        self.hold(conn, ref)
+        self.hold(conn)
 
     def layout(self, ref):
         return {"type": "layout", "layout": {"ref": ref, "version": self.version(ref), "files": self.files[ref]}}
@@ -227,7 +240,7 @@ class Agent:
         conn.write({"type": "done"})
         self.segments(conn, self.files[ref], sent)
         conn.write(self.layout(ref))
-        self.hold(conn, ref)
+        self.hold(conn)
 
     def window(self, conn, ref, first):
         """Passes the tensors through one place, which each but the last leaves at an ack."""
@@ -247,20 +260,17 @@ class Agent:
             conn.write({"type": "tensor", "file": f["path"], "tensor": {**t, "runs": runs}})
             got = conn.read()
             if got is None:
-                say("end", ref=ref)
                 return
             if got != ({"type": "ack"}, []):
                 raise Fault(f"{got} where an ack belongs")
         conn.write({"type": "done"})
-        self.hold(conn, ref)
+        self.hold(conn)
 
-    def hold(self, conn, ref):
+    def hold(self, conn):
         """Waits until the client lets go."""
         got = conn.read()
-        self.leases.pop(conn)
         if got is not None:
             raise Fault(f"{got} from a client that has its lease")
-        say("end", ref=ref)
 
 
 def check(told, known):
