@@ -46,9 +46,9 @@ func (n *Node) Lease(ctx context.Context, o LeaseOrder, waiting func(done, total
 	k := ledger.Key{Repo: o.Ref.Repo, Digest: d}
 	n.hit(k)
 	var l *Lease
-	if o.Mode == openapi.LeaseWindow {
+	if l = n.leasePresent(o, k); l == nil && o.Mode == openapi.LeaseWindow {
 		l, err = n.leaseWindow(bounded, o, k)
-	} else {
+	} else if l == nil {
 		l, err = n.lease(bounded, o, k, waiting)
 	}
 	if err != nil {
@@ -101,11 +101,8 @@ func (n *Node) hit(k ledger.Key) {
 	}
 }
 
-// lease leases a version that stays in RAM as a whole.
+// lease leases a version that is to be in RAM as a whole.
 func (n *Node) lease(ctx context.Context, o LeaseOrder, k ledger.Key, waiting func(done, total int64)) (*Lease, error) {
-	if l := n.leasePresent(o, k); l != nil {
-		return l, nil
-	}
 	j := n.join(k, openapi.TierRAM, o.First)
 	until := (<-chan struct{})(nil)
 	if o.Mode == openapi.LeaseStream {
