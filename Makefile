@@ -36,9 +36,9 @@ test: tools ## check format, vet, and run every test under the race detector
 	$(GO) vet ./...
 	$(GO) test -race -timeout 15m -json ./... | $(GO) run ./integration/summary
 
-test-torch: tools ## have PyTorch open and save what was pulled (installs 5 GB)
+test-torch: tools ## have PyTorch open and save what was pulled, and use an agent's memory (installs 5 GB)
 	@integration/env/setup.sh torch
-	INGOT_TEST_REQUIRE=python,weights,torch $(GO) test -count=1 -run '^TestTorch$$' -v ./integration
+	INGOT_TEST_REQUIRE=python,weights,torch $(GO) test -count=1 -run '^(TestTorch|TestPythonTorch)$$' -v ./integration
 
 lint: $(CACHE)/bin/golangci-lint-$(GOLANGCI) ## run the linters; check that go.mod is tidy and generated files are current
 	$< run ./...

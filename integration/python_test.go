@@ -19,6 +19,9 @@ var pythonModels = []string{"minilm-bf16", "minilm-bf16-reshard", "minilm-fp16",
 // that have real weights.
 func TestPython(t *testing.T) { testPython(t, python(t)) }
 
+// TestPythonTorch runs them where PyTorch is, which adds its own.
+func TestPythonTorch(t *testing.T) { testPython(t, torch(t)) }
+
 // testPython runs the tests of the Python package with an interpreter.
 func testPython(t *testing.T, interpreter string) {
 	r := serve(t)
