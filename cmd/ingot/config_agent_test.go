@@ -177,6 +177,7 @@ func TestSocketPath(t *testing.T) {
 func FuzzAgentConfig(f *testing.F) {
 	f.Add([]byte("ram: 64GiB\nsocket-mode: 0660\nmodels:\n- ref: a/b:c\n  tier: ram\n  watch: true\n  pin: true\n  idle-ram: none\n- match: a/*\n  idle-disk: 1d12h\n"))
 	f.Add([]byte("{disk-models: \"3\", parallel: 1_0, heartbeat: none, models: [{match: '*', watch: false}]}"))
+	f.Add([]byte(""))
 	f.Add([]byte("models: &m [*m]\n"))
 	f.Add([]byte("models: [{<<: {ref: a/b}}]\n"))
 	place := regexp.MustCompile(`^f:[1-9][0-9]*:[1-9][0-9]*: `)

@@ -60,15 +60,26 @@ func (c *config) yaml() ([]byte, error) {
 		top.Content = append(top.Content, k.pair(k.source)...)
 	}
 	if c.list != nil {
-		top.Content = append(top.Content,
-			&yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: c.list.name, LineComment: c.list.source},
-			&yaml.Node{Kind: yaml.SequenceNode, Content: c.list.yaml()})
+		top.Content = append(top.Content, c.list.pair()...)
 	}
 	text, err := yaml.Dump(top, yaml.WithLineWidth(-1))
 	if err != nil {
 		return nil, fmt.Errorf("print configuration: %w", err)
 	}
 	return append(bytes.TrimRight(text, "\n"), '\n'), nil
+}
+
+// pair returns the list as it stands in a file. An empty one is in the line of its
+// name, and the comment behind both.
+func (l *list) pair() []*yaml.Node {
+	name := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: l.name}
+	entries := &yaml.Node{Kind: yaml.SequenceNode, Content: l.yaml()}
+	if len(entries.Content) == 0 {
+		entries.Style, entries.LineComment = yaml.FlowStyle, l.source
+	} else {
+		name.LineComment = l.source
+	}
+	return []*yaml.Node{name, entries}
 }
 
 // pair returns the key and its value as they stand in a file.
