@@ -20,7 +20,7 @@ func (n *Node) background(ctx context.Context, wg *sync.WaitGroup) error {
 	}
 	follower := follow.New(follow.Config{
 		Registry: n.client, Poll: n.config.Poll, Logger: n.config.Logger,
-		Changed: n.changed, State: n.engine.Following,
+		Changed: n.changed, State: n.following,
 	})
 	refs, match := n.config.followed()
 	if err := follower.Set(refs, match); err != nil {
@@ -60,6 +60,29 @@ func (n *Node) changed(ref name.Ref, d chunker.Digest) {
 	n.engine.Changed(ref, d, like)
 }
 
+// following tells the engine how tags are followed. Who follows nothing has not
+// asked the registry.
+func (n *Node) following(how string, err error) {
+	n.engine.Following(how)
+	if how != follow.Nothing || err != nil {
+		n.engine.Reached(err)
+	}
+}
+
+// registrar tells the engine whether the registry takes its reports.
+type registrar struct {
+	follow.Registrar
+	reached func(error)
+}
+
+func (r registrar) Report(ctx context.Context, node string, report openapi.NodeReport) error {
+	err := r.Registrar.Report(ctx, node, report)
+	if ctx.Err() == nil {
+		r.reached(err)
+	}
+	return err
+}
+
 // matches tells whether a pattern covers a repository.
 func matches(pattern string, repo name.Repo) bool {
 	namespace, model, _ := strings.Cut(pattern, "/")
@@ -69,7 +92,7 @@ func matches(pattern string, repo name.Repo) bool {
 // report tells the registry what the node holds, and soon of what changes.
 func (n *Node) report(ctx context.Context, wg *sync.WaitGroup) {
 	reporter := follow.NewReporter(follow.ReporterConfig{
-		Registry: n.client, Node: n.config.Name, Every: n.config.Heartbeat, Logger: n.config.Logger,
+		Registry: registrar{n.client, n.engine.Reached}, Node: n.config.Name, Every: n.config.Heartbeat, Logger: n.config.Logger,
 		Report: func() openapi.NodeReport {
 			return openapi.NodeReport{
 				Address: n.config.Advertise, Program: n.config.Version,

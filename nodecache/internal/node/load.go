@@ -168,7 +168,7 @@ func (n *Node) manifest(ctx context.Context, k ledger.Key) (*manifest.Manifest, 
 		return nil, errNoRegistry
 	}
 	m, _, err := n.config.Registry.Manifest(ctx, name.Ref{Repo: k.Repo, Digest: k.Digest})
-	n.reached(err)
+	n.Reached(err)
 	return m, err
 }
 

@@ -3,6 +3,9 @@ package node_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/http"
+	"strings"
 	"sync"
 	"testing"
 
@@ -34,9 +37,9 @@ func TestLeasesOfMovingTag(t *testing.T) {
 		}
 	})
 	var readers sync.WaitGroup
-	for range 8 {
+	for range 4 {
 		readers.Go(func() {
-			for range 50 {
+			for range 15 {
 				l, err := h.Lease(ctx, node.LeaseOrder{Ref: moving}, nil)
 				if errors.Is(err, &openapi.Error{Code: openapi.CodeNotFound}) {
 					continue // the registry has no such tag, and is asked before the first version is there
@@ -62,4 +65,77 @@ func TestLeasesOfMovingTag(t *testing.T) {
 		m := h.model("moving")
 		return m.Leases == 0 && len(m.Old) == 0 && s.Tiers.RAM.Used == m.BytesOwn+m.BytesShared && s.Tiers.RAM.Models == 1
 	})
+}
+
+// TestLeftWhileLeased has a reference move on after the version that somebody waits
+// for has come, and before the lease of it is noted.
+func TestLeftWhileLeased(t *testing.T) {
+	w := newWorld(t)
+	w.push("moving")
+	b := w.push("b", synth.ChangeLayers(9, 1))
+	h := w.node(nil)
+	defer h.close()
+	h.load("moving", openapi.TierDisk)
+	h.load("b", openapi.TierRAM)
+
+	// Other loads have every turn, so that the lease has to wait.
+	hold := w.holdChunks()
+	var others sync.WaitGroup
+	for i := range 4 {
+		tag := fmt.Sprintf("other-%d", i)
+		w.push(tag, synth.ChangeLayers(uint64(20+i), i))
+		others.Go(func() { h.load(tag, openapi.TierDisk) })
+	}
+	for range 4 {
+		<-hold.asked
+	}
+	waits, goOn := make(chan struct{}), make(chan struct{})
+	leased := make(chan *node.Lease)
+	go func() {
+		first := true
+		l, err := h.Lease(t.Context(), node.LeaseOrder{Ref: ref("acme/llama:moving")}, func(int64, int64) {
+			if first {
+				first = false
+				close(waits)
+				<-goOn
+			}
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		leased <- l
+	}()
+	<-waits
+	close(hold.release)
+	others.Wait()
+	until(t, "the version is in memory", func() bool { return h.model("moving").Tier == openapi.TierRAM })
+	h.Changed(ref("acme/llama:moving"), b, node.Model{Tier: openapi.TierRAM, Watch: true})
+	until(t, "the reference moves", func() bool { return h.model("moving").Version == b.String() })
+	close(goOn)
+	l := <-leased
+	if l == nil {
+		return
+	}
+	if l.Manifest() == nil {
+		t.Fatal("a lease without a manifest")
+	}
+	h.check(l, "moving")
+	l.Release()
+}
+
+// held is requests for chunks that are not answered yet.
+type held struct{ asked, release chan struct{} }
+
+// holdChunks has requests for chunks wait until release is closed.
+func (w *world) holdChunks() held {
+	hold := held{asked: make(chan struct{}, 1000), release: make(chan struct{})}
+	answer := w.handler
+	w.handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/chunks") {
+			hold.asked <- struct{}{}
+			<-hold.release
+		}
+		answer.ServeHTTP(rw, r)
+	})
+	return hold
 }

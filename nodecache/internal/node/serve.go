@@ -50,15 +50,15 @@ func (n *Node) resolve(ctx context.Context, ref name.Ref) (chunker.Digest, error
 	if asking.Err() != nil && ctx.Err() == nil {
 		err = fmt.Errorf("%w: %w", err, client.ErrUnreachable)
 	}
-	n.reached(err)
+	n.Reached(err)
 	if errors.Is(err, client.ErrUnreachable) && !current.IsZero() {
 		return current, nil
 	}
 	return d, err
 }
 
-// reached notes whether the registry has answered.
-func (n *Node) reached(err error) {
+// Reached notes whether the registry has answered somebody.
+func (n *Node) Reached(err error) {
 	gone := errors.Is(err, client.ErrUnreachable)
 	if err != nil && !gone && !errors.Is(err, &openapi.Error{Code: openapi.CodeNotFound}) {
 		return
@@ -85,11 +85,10 @@ func (n *Node) reached(err error) {
 }
 
 // Following notes how the node hears of tags that move.
-func (n *Node) Following(how string, err error) {
+func (n *Node) Following(how string) {
 	n.mu.Lock()
 	n.registry.Following = how
 	n.mu.Unlock()
-	n.reached(err)
 }
 
 // Load brings the version that ref names now into the tier and serves it.
