@@ -45,7 +45,9 @@ func fromAgent(err error) error {
 		return err
 	}
 	switch sent.Code {
-	case openapi.CodeNoSpace, openapi.CodeTooLarge:
+	case openapi.CodeTooLarge:
+		return advised{fmt.Errorf(`%w; give the agent more with --disk or --ram, or stream it through a window`, err)}
+	case openapi.CodeNoSpace:
 		return advised{fmt.Errorf(`%w; "ingot status" shows what has the room: unload some of it, or give the agent more with --disk or --ram`, err)}
 	case openapi.CodeBusy:
 		return advised{fmt.Errorf(`%w; try again in a while, or look at "ingot status"`, err)}

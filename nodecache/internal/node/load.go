@@ -26,7 +26,7 @@ func (n *Node) load(ctx context.Context, v *version, j *job) error {
 		return err
 	}
 	n.mu.Lock()
-	v.manifest, v.total = m, int64(m.ChunkBytes())
+	v.manifest, v.total, v.chunks = m, int64(m.ChunkBytes()), len(m.Chunks)
 	before := v.disk
 	n.mu.Unlock()
 	j.total.Store(v.total)

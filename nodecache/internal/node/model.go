@@ -70,7 +70,8 @@ type version struct {
 	key       ledger.Key
 	manifest  *manifest.Manifest // nil when it has to be read again
 	total     int64              // plain bytes of its chunks
-	disk, ram bool               // all of it is there
+	chunks    int
+	disk, ram bool // all of it is there
 	leases    int
 	jobs      map[openapi.Tier]*job
 }

@@ -86,8 +86,8 @@ func TestLeftWhileLeased(t *testing.T) {
 		w.push(tag, synth.ChangeLayers(uint64(20+i), i))
 		others.Go(func() { h.load(tag, openapi.TierDisk) })
 	}
-	for range 4 {
-		<-hold.asked
+	for versions := map[string]bool{}; len(versions) < 4; {
+		versions[<-hold.asked] = true
 	}
 	waits, goOn := make(chan struct{}), make(chan struct{})
 	leased := make(chan *node.Lease)
@@ -124,15 +124,18 @@ func TestLeftWhileLeased(t *testing.T) {
 }
 
 // held is requests for chunks that are not answered yet.
-type held struct{ asked, release chan struct{} }
+type held struct {
+	asked   chan string // of which version
+	release chan struct{}
+}
 
 // holdChunks has requests for chunks wait until release is closed.
 func (w *world) holdChunks() held {
-	hold := held{asked: make(chan struct{}, 1000), release: make(chan struct{})}
+	hold := held{asked: make(chan string, 1000), release: make(chan struct{})}
 	answer := w.handler
 	w.handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/chunks") {
-			hold.asked <- struct{}{}
+		if version, _, ok := strings.Cut(r.URL.Path, "/chunks"); ok && r.Method == http.MethodGet {
+			hold.asked <- version
 			<-hold.release
 		}
 		answer.ServeHTTP(rw, r)

@@ -48,7 +48,7 @@ func TestVariantsShare(t *testing.T) {
 		h.check(l, tag)
 		l.Release()
 	}
-	if again := h.load("v4", openapi.TierRAM); again.BytesReceived != 0 || again.Sources.RAM != again.BytesTotal {
+	if again := h.load("v4", openapi.TierRAM); again.BytesReceived != 0 || again.Sources.RAM != again.BytesTotal || again.ChunksTotal == 0 {
 		t.Errorf("second load: %+v", again)
 	}
 }

@@ -158,11 +158,11 @@ func (n *Node) present(k ledger.Key, to openapi.Tier) (openapi.LoadReceipt, bool
 		n.mu.Unlock()
 		return openapi.LoadReceipt{}, false
 	}
-	total := v.total
+	total, chunks := v.total, v.chunks
 	n.mu.Unlock()
 	n.shelf(to).ledger.Touch(k, n.config.Now())
 	n.serve(k)
-	r := openapi.LoadReceipt{Version: k.Digest, Tier: to, BytesTotal: total, BytesReused: total}
+	r := openapi.LoadReceipt{Version: k.Digest, Tier: to, BytesTotal: total, BytesReused: total, ChunksTotal: chunks}
 	if to == openapi.TierDisk {
 		r.Sources.Disk = total
 	} else {

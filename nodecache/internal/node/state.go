@@ -161,7 +161,7 @@ func (n *Node) restoreVersion(k ledger.Key) error {
 	}
 	n.disk.release(k)
 	v := n.version(k)
-	v.disk, v.total = true, int64(m.ChunkBytes())
+	v.disk, v.total, v.chunks = true, int64(m.ChunkBytes()), len(m.Chunks)
 	return nil
 }
 
