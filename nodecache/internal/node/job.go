@@ -79,6 +79,7 @@ func (n *Node) join(k ledger.Key, to openapi.Tier, first []string) *job {
 			admitted: make(chan struct{}), done: make(chan struct{}),
 		}
 		v.jobs[to] = j
+		v.held++
 		n.work.Go(func() { n.do(ctx, v, j) })
 	}
 	j.waiters++
@@ -112,6 +113,9 @@ func (n *Node) unlease(j *job) {
 	for _, s := range j.leased {
 		s.release(j.key)
 	}
+	n.mu.Lock()
+	n.version(j.key).held--
+	n.mu.Unlock()
 	n.settle(j.key)
 }
 

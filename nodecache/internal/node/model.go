@@ -74,6 +74,7 @@ type version struct {
 	disk, ram bool // all of it is there
 	leases    int
 	jobs      map[openapi.Tier]*job
+	held      int // jobs that have not let go of it: those in jobs, and those whose waiters take over
 }
 
 // version returns what is known of k, and makes it known. n.mu is held.
@@ -139,9 +140,9 @@ func (n *Node) tell(k ledger.Key, e openapi.NodeEvent) {
 func (n *Node) settle(k ledger.Key) {
 	n.mu.Lock()
 	v := n.versions[k]
-	if v == nil || len(v.jobs) > 0 {
+	if v == nil || v.held > 0 {
 		n.mu.Unlock()
-		return
+		return // settled when they let go
 	}
 	idle := !n.wanted(k) && v.leases == 0
 	noRAM, noDisk := !v.ram || idle, !v.disk || idle
@@ -163,7 +164,7 @@ func (n *Node) forget(k ledger.Key) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	v := n.versions[k]
-	if v == nil || len(v.jobs) > 0 || v.leases > 0 || v.ram {
+	if v == nil || v.held > 0 || v.leases > 0 || v.ram {
 		return
 	}
 	v.manifest = nil
