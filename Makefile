@@ -58,7 +58,7 @@ bench-peers: build ## compare with other stores on the same work (long; builds a
 	$(GO) run ./integration/peers
 
 crash: tools ## kill clients, servers and agents in the middle of their work, ROUNDS (100) and AGENT_ROUNDS (50) times
-	INGOT_CRASH_ROUNDS=$(ROUNDS) INGOT_AGENT_ROUNDS=$(AGENT_ROUNDS) $(GO) test -count=1 -run '^Test(Agent)?Crash$$' -v -timeout 2h ./integration
+	INGOT_CRASH_ROUNDS=$(ROUNDS) INGOT_CRASH_AGENT_ROUNDS=$(AGENT_ROUNDS) $(GO) test -count=1 -run '^Test(Agent)?Crash$$' -v -timeout 2h ./integration
 
 large: ## push and pull 100,000 tiny files, and a sparse file of 100 GiB (long)
 	INGOT_LARGE=1 $(GO) test -count=1 -run '^(TestTinyFiles|TestSparseFile)$$' -v -timeout 2h ./integration
