@@ -34,9 +34,9 @@ const (
 // Config is what a Store works with.
 type Config struct {
 	Dir    string
-	Budget int64 // bytes
-	Form   Form  // of the chunks that are put
-	Logger *slog.Logger
+	Budget int64        // bytes
+	Form   Form         // of the chunks that are put
+	Logger *slog.Logger // nil is silence
 	// Damaged, if it is not nil, is told of each chunk that was found damaged and was
 	// dropped.
 	Damaged func(chunker.Digest)
@@ -83,6 +83,9 @@ type Stats struct {
 // errors are ErrInUse, ErrFormat and those of the disk. The caller closes the
 // Store.
 func Open(c Config) (*Store, error) {
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
 	s := &Store{
 		config: c, root: filepath.Clean(c.Dir), read: readAt, sync: syncAll,
 		index: map[chunker.Digest]entry{}, pending: map[chunker.Digest]chan struct{}{},

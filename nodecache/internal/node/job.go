@@ -160,8 +160,9 @@ func addSources(to *openapi.Sources, s openapi.Sources) {
 	to.Registry += s.Registry
 }
 
-// await waits until the channel is closed, or the job is done, or ctx ends, and tells how far the job
-// is in between. The error of ctx is told with what the job waits for.
+// await waits until the channel is closed, the job is done or ctx ends, and tells
+// how far the job is in between. The error of ctx is told with what the job waits
+// for.
 func (n *Node) await(ctx context.Context, j *job, until <-chan struct{}, waiting func(done, total int64)) error {
 	tick := time.NewTicker(tellEvery)
 	defer tick.Stop()
@@ -193,9 +194,10 @@ func (n *Node) stuck(j *job) error {
 	select {
 	case <-j.admitted:
 	default:
-		if m != nil {
-			return cmp.Or(n.shelf(j.tier).blocked(n.entry(j.key, j.tier, m)), errors.New("others who wait for room came first"))
+		if m == nil {
+			return errors.New("the registry has not sent its manifest yet")
 		}
+		return cmp.Or(n.shelf(j.tier).blocked(n.entry(j.key, j.tier, m)), errors.New("others who wait for room came first"))
 	}
 	return fmt.Errorf("%s of %s are there", spell(j.progress.Load()), spell(j.total.Load()))
 }

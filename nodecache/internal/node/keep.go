@@ -29,8 +29,9 @@ func (n *Node) Changed(ref name.Ref, d chunker.Digest, like Model) {
 		}
 		like.Ref = ref
 		known := n.model(ref)
-		like.Pin = like.Pin || known.Pin
-		known.Model, known.kept = n.newModel(like).Model, true
+		like = n.newModel(like).Model
+		known.Tier, known.Watch, known.Pin = like.Tier, like.Watch, like.Pin || known.Pin
+		known.IdleRAM, known.IdleDisk, known.kept = like.IdleRAM, like.IdleDisk, true
 		known.hold = max(known.hold, like.Tier)
 		m = known
 	}
