@@ -217,3 +217,18 @@ func TestTailsAreZero(t *testing.T) {
 		t.Error("the rest of the page is not zero")
 	}
 }
+
+// TestCloseGivesAllBack closes a tier that holds chunks.
+func TestCloseGivesAllBack(t *testing.T) {
+	r, err := ram.Open(ram.Config{Budget: 16 * mib, Segment: 4 * mib})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, c := range claim(t, r.Domain("acme"), group(0, 2*mib, 2*mib, 2*mib, 10)) {
+		publish(c, byte(i))
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	empty(t, r)
+}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/ingot-ml/ingot/chunker"
 )
 
 // naive says for each page whether it is taken, and is searched one by one.
@@ -101,6 +103,38 @@ func pick(r *rand.Rand, slots int) int {
 		return perSlot - 2 + r.IntN(4)
 	default:
 		return 1 + r.IntN(slots*perSlot)
+	}
+}
+
+// TestVain checks that what was sought in vain is not sought again until something
+// is freed.
+func TestVain(t *testing.T) {
+	g := emptySegment(2)
+	g.mark(0, perSlot+10, true)
+	if at := g.find(perSlot); at >= 0 || g.vain != perSlot {
+		t.Errorf("a slot was found at %d; from %d pages on nothing is sought", at, g.vain)
+	}
+	g.slots[0] = slot{} // unknown to it
+	if at := g.find(perSlot); at >= 0 {
+		t.Errorf("it was sought again, and found at %d", at)
+	}
+	if at := g.find(perSlot - 10); at < 0 {
+		t.Error("less is not found")
+	}
+	g.mark(perSlot, 10, false)
+	if at := g.find(perSlot); at < 0 {
+		t.Error("a slot is not found after something was freed")
+	}
+}
+
+// TestDamagedPlace checks that a damaged chunk does not take with it the one that
+// came in its place.
+func TestDamagedPlace(t *testing.T) {
+	old, now := &place{published: true}, &place{published: true}
+	d := &Domain{tier: &Tier{}, places: map[chunker.Digest]*place{{1}: now}}
+	d.drop(chunker.Digest{1}, old)
+	if d.places[chunker.Digest{1}] != now {
+		t.Error("it is dropped")
 	}
 }
 
