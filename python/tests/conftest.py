@@ -109,21 +109,23 @@ def same(got, want):
     return got.dtype == want.dtype and got.shape == want.shape and got.tobytes() == want.tobytes()
 
 
-def mapping_of(array):
-    """Returns what the kernel says of the memory that an array lies in."""
-    address = array.__array_interface__["data"][0]
-    found = None
+def mappings_of(arrays):
+    """Returns what the kernel says of the memory that each array lies in."""
+    known, one = [], {}
     with open("/proc/self/smaps") as f:
         for line in f:
             word = line.split()[0]
             if "-" in word:
-                begin, end = (int(x, 16) for x in word.split("-"))
-                found = {"name": line} if begin <= address < end else None
-            elif found is not None:
-                found[word.rstrip(":")] = line.split()[1]
-                if word == "VmFlags:":
-                    return found
-    raise AssertionError("the array is nowhere")
+                one = {"name": line, "range": [int(x, 16) for x in word.split("-")]}
+                known.append(one)
+            else:
+                one[word.rstrip(":")] = line.split()[1]
+    addresses = [a.__array_interface__["data"][0] for a in arrays]
+    return [next(k for k in known if k["range"][0] <= x < k["range"][1]) for x in addresses]
+
+
+def mapping_of(array):
+    return mappings_of([array])[0]
 
 
 def open_files():

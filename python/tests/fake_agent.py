@@ -248,14 +248,15 @@ class Agent:
         os.truncate(fd, places.SEGMENT)
         read_only = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
         conn.write({"type": "segments", "segments": [{"id": 9, "size": places.SEGMENT}]}, [read_only])
+        before = 0
         for f, t in self.arrivals(ref, first):
             with open(os.path.join(self.folders[ref], f["path"]), "rb") as source:
                 source.seek(t["offset"])
                 content = source.read(t["bytes"])
             if len(content) > places.SEGMENT:
                 raise Fault("the window is too small for this test")
-            os.pwrite(fd, b"\xff" * places.SEGMENT, 0)  # what was there is gone
-            os.pwrite(fd, content, 0)
+            os.pwrite(fd, content + b"\xff" * max(0, before - len(content)), 0)  # what was there is gone
+            before = len(content)
             runs = [[9, 0, len(content)]] if content else []
             conn.write({"type": "tensor", "file": f["path"], "tensor": {**t, "runs": runs}})
             got = conn.read()

@@ -76,6 +76,14 @@ def silent(agent, conn, ref):
     conn.read()
 
 
+def regrets(agent, conn, ref):
+    conn.write({"type": "segments", "segments": [{"id": 1, "size": LENGTH}]}, [memfd()])
+    conn.write(run_of())
+    agent.go.wait()
+    refuses(agent, conn, ref)
+    conn.read()
+
+
 # Those that fail the load, and those that fail the tensor.
 LOADS = {
     "dies": dies,
@@ -116,4 +124,4 @@ TENSORS = {
     "shape of text": with_layout(tensor={"shape": ["1"]}),
     "type without a name": with_layout(tensor={"dtype": None}),
 }
-FAULTS = {**LOADS, **TENSORS, "silent": silent}
+FAULTS = {**LOADS, **TENSORS, "silent": silent, "regrets": regrets}

@@ -65,6 +65,21 @@ def test_a_restart(fake, weights, way):
     agent.expect("end")
 
 
+def test_an_agent_that_ends_a_lease(fake, weights, caplog):
+    """Its memory may be anybody's then, so that no more of it is given out."""
+    agent = fake((REF, weights[0]), fault="regrets")
+    agent.command("slow")
+    model = ingot.load(REF, agent=agent.socket)
+    agent.command("go")
+    with pytest.raises(ingot.AgentError, match="it is held by x"):
+        while True:
+            model._lease.next()
+    with pytest.raises(ingot.AgentError, match="has ended the lease"):
+        model["t"]
+    assert not model.stats.held
+    assert "arrays of it may change" in caplog.text
+
+
 def test_an_agent_that_forgets(fake, weights):
     folder, want = weights
     agent = fake((REF, folder))

@@ -81,7 +81,7 @@ def test_a_dropped_model_leaves_nothing(fake, weights):
     folder, _ = weights
     agent = fake((REF, folder), way="scattered")
     before, threads = open_files(), set(threading.enumerate())
-    for _ in range(20):
+    for _ in range(10):
         model = ingot.load(REF, agent=agent.socket)
         assert len(dict(model)) == len(model)
         del model
@@ -180,7 +180,7 @@ def test_threads_may_share_a_model(fake, weights):
     wrong = []
 
     def read():
-        for _ in range(20):
+        for _ in range(5):
             wrong.extend(name for name in want if not same(model[name], want[name]))
 
     threads = [threading.Thread(target=read) for _ in range(4)]

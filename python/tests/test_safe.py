@@ -23,7 +23,7 @@ def test_as_safe_open(fake, weights):
             g, w = got.get_slice(name), want.get_slice(name)
             assert (g.get_shape(), g.get_dtype()) == (w.get_shape(), w.get_dtype())
         g, w = got.get_slice("big"), want.get_slice("big")
-        for part in (slice(1, 2), (slice(None), slice(5, 700)), (slice(0, 3, 2), slice(9))):
+        for part in (slice(1, 2), (slice(None), slice(5, 700)), (slice(2), slice(9))):
             assert same(g[part], w[part])
         with pytest.raises(KeyError):
             got.get_slice("absent")

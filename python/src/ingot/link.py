@@ -138,13 +138,14 @@ class Link:
         elif kind == "moved":
             self._moved(text(frame.get("version")))
         elif kind == "error":
-            raise AgentError.of_wire(frame.get("error"))
+            error = AgentError.of_wire(frame.get("error"))
+            raise self._lose(error) if self.version else error
         elif kind == "layout":
             layout = frame.get("layout")
             if not isinstance(layout, dict):
                 raise ProtocolError("a layout that is none")
-            self._inbox.put(frame)
             self.ref, self.version = text(layout.get("ref")), text(layout.get("version"))
+            self._inbox.put(frame)
         elif kind in ("waiting", "tensor", "done"):
             self._inbox.put(frame)
 
@@ -172,7 +173,7 @@ class Link:
             try:
                 self._frames = self._agent.upgrade()
                 if former and self._frames.process() == former:
-                    self._lose()
+                    raise self._lose(AgentError("unavailable", "it has closed the connection"))
                 self._present()
                 self.held = True
                 return True
@@ -202,11 +203,11 @@ class Link:
         if frame["type"] != "held":
             raise ProtocolError(f"{frame['type']:.40} in answer to a declared lease")
 
-    def _lose(self) -> None:
-        """The agent lives and has ended the lease, so it may give the memory to others."""
+    def _lose(self, why: AgentError) -> AgentError:
+        """Notes that the agent lives and has ended the lease: it may give the memory to others."""
         self._lost = True
-        _log.warning("%s: the agent has ended the lease: arrays of it may change", self.ref)
-        raise AgentError("unavailable", f"{self.ref}: the agent has ended the lease")
+        _log.warning("%s: the agent has ended the lease, and arrays of it may change: %s", self.ref, why)
+        return AgentError(why.code, f"{self.ref}: the agent has ended the lease: {why.message}")
 
     def _woken(self, timeout: float | None, *others: Frames) -> bool:
         """Waits for the owner to let go, or for anything of the others; reports the first."""
