@@ -31,6 +31,8 @@ func told(what string, err error) error {
 		return openapi.Errorf(openapi.CodeNoSpace, "%s: %v", what, err)
 	case errors.Is(err, client.ErrUnreachable), errors.Is(err, context.DeadlineExceeded):
 		return openapi.Errorf(openapi.CodeUnavailable, "%s: %v", what, err)
+	case errors.Is(err, client.ErrCorrupt):
+		return openapi.Errorf(openapi.CodeBadChunk, "%s: %v", what, err)
 	case errors.Is(err, context.Canceled):
 		return err
 	}

@@ -67,7 +67,7 @@ func (n *Node) pick(ctx context.Context, ref name.Ref) (chunker.Digest, error) {
 	m := n.models[ref]
 	if m != nil && !m.current.IsZero() {
 		v := n.versions[m.key(m.current)]
-		if v.tier() > openapi.TierNone || m.Watch && !m.target.IsZero() {
+		if v.tier() > openapi.TierNone || m.Watch && !m.deleted && !m.target.IsZero() {
 			d := m.current
 			if v.tier() == openapi.TierNone {
 				d = m.target

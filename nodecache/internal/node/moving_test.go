@@ -7,7 +7,9 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/ingot-ml/ingot/chunker"
 	"github.com/ingot-ml/ingot/chunker/synth"
@@ -141,4 +143,32 @@ func (w *world) holdChunks() held {
 		answer.ServeHTTP(rw, r)
 	})
 	return hold
+}
+
+// TestClockJumps sets the clock ahead by a year, and back by two, while versions
+// are leased and idle. Leases stay, and what nobody uses falls in its time.
+func TestClockJumps(t *testing.T) {
+	w := newWorld(t)
+	w.push("used")
+	w.push("idle", synth.ChangeLayers(9, 1))
+	var ahead atomic.Int64
+	h := w.node(func(c *node.Config) {
+		c.IdleRAM = time.Hour
+		c.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	})
+	defer h.close()
+	const year = 365 * 24 * time.Hour
+	l := h.lease("used")
+	h.load("idle", openapi.TierRAM)
+	ahead.Store(int64(year))
+	until(t, "the idle version falls", func() bool { return h.model("idle").Tier == openapi.TierDisk })
+	ahead.Store(int64(-year))
+	h.load("idle", openapi.TierRAM)
+	h.check(l, "used")
+	l.Release()
+	h.lease("idle").Release()
+	ahead.Store(int64(-year + 2*time.Hour))
+	until(t, "both versions fall", func() bool {
+		return h.model("idle").Tier == openapi.TierDisk && h.model("used").Tier == openapi.TierDisk
+	})
 }
