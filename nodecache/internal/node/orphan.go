@@ -18,7 +18,7 @@ import (
 // until the last of them has let it go.
 type orphan struct {
 	segment Orphan
-	pids    map[int]string     // processes that had a lease, and when they began
+	pids    map[int]string     // processes that had a lease and have not come back, and when they began
 	held    map[*Declared]bool // by clients that have come back
 }
 
@@ -218,7 +218,7 @@ func (n *Node) reapOrphans() {
 	defer n.mu.Unlock()
 	for key, o := range n.orphans {
 		for pid, at := range o.pids {
-			if began(pid) != at {
+			if began(pid) != at || !holds(pid, o.segment) {
 				delete(o.pids, pid)
 			}
 		}
