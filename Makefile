@@ -1,7 +1,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: build install demo test test-torch lint bench bench-peers crash large fuzz corpora tools clean help
+.PHONY: build install demo test test-torch lint bench bench-peers bench-loaders crash large fuzz corpora tools clean help
 
 GO ?= go
 FUZZTIME ?= 2m
@@ -57,11 +57,14 @@ bench: build tools ## run the benchmarks of the packages, then those of the whol
 bench-peers: build ## compare with other stores on the same work (long; builds and installs them)
 	$(GO) run ./integration/peers
 
+bench-loaders: ## compare with other loaders from disk to memory, as root (installs 5 GB)
+	$(GO) run ./integration/loaders
+
 crash: tools ## kill clients, servers and agents in the middle of their work, ROUNDS (100) and AGENT_ROUNDS (50) times
 	INGOT_CRASH_ROUNDS=$(ROUNDS) INGOT_CRASH_AGENT_ROUNDS=$(AGENT_ROUNDS) $(GO) test -count=1 -run '^Test(Agent)?Crash$$' -v -timeout 2h ./integration
 
-large: ## push and pull 100,000 tiny files, and a sparse file of 100 GiB (long)
-	INGOT_LARGE=1 $(GO) test -count=1 -run '^(TestTinyFiles|TestSparseFile)$$' -v -timeout 2h ./integration
+large: ## push and pull 100,000 tiny files and a sparse file of 100 GiB, lease a model of 1 GiB (long)
+	INGOT_LARGE=1 $(GO) test -count=1 -run '^(TestTinyFiles|TestSparseFile|TestAgentLease)$$' -v -timeout 2h ./integration
 
 fuzz: ## run every fuzz target for FUZZTIME (2m) each, from the corpora that are kept
 	@for corpus in $$(find . -path '*/testdata/corpus.tar.gz'); do \

@@ -58,6 +58,8 @@ var allowed = map[string][]string{
 	"nodecache/internal/plan":          {"chunker", "openapi", "registry/manifest"},
 	"nodecache/internal/load": {"chunker", "client", "openapi", "registry/manifest", "registry/name",
 		"nodecache/internal/plan", "nodecache/internal/ram", "nodecache/internal/tier"},
+	"nodecache/internal/load/loadbench": {"chunker", "chunker/codec", "chunker/format", "registry/manifest",
+		"nodecache/internal/disk", "nodecache/internal/load", "nodecache/internal/plan", "nodecache/internal/ram"},
 	"nodecache/internal/follow": {"chunker", "client", "openapi", "registry/name"},
 	"nodecache/internal/node": {"chunker", "client", "openapi", "registry/manifest", "registry/name",
 		"nodecache/internal/disk", "nodecache/internal/ledger", "nodecache/internal/load",
@@ -84,6 +86,7 @@ var allowed = map[string][]string{
 	// Floor 6: whole-system tests and their programs.
 	"integration":         {},
 	"integration/bench":   {"chunker/synth", "integration/measure"},
+	"integration/loaders": {"chunker/synth", "integration/measure"},
 	"integration/measure": {},
 	"integration/peers":   {"chunker/synth", "integration/measure"},
 	"integration/summary": {},
