@@ -16,9 +16,7 @@ var layered = synth.Spec{Layers: 24, Hidden: 512, KV: 128, FF: 1408, Vocab: 4096
 // all else: on the disk and in memory they are little more than one model, and a
 // variant that comes moves what is new in it.
 func TestAgentVariants(t *testing.T) {
-	r := &registry{t: t, data: t.TempDir(), addr: freeAddress(t), home: t.TempDir(), plain: true}
-	r.start()
-	t.Cleanup(r.kill)
+	r := servePlain(t)
 	base := weightsOf(t, layered)
 	pushed := []receipt{r.push(base, "family/model:base")}
 	_, modelBytes := fileBytes(t, base)

@@ -35,9 +35,7 @@ const (
 // twenty in memory. Every answer is right, and the hits in each tier are those of a
 // cache that throws out what was not used for the longest time.
 func TestAgentZipf(t *testing.T) {
-	r := &registry{t: t, data: t.TempDir(), addr: freeAddress(t), home: t.TempDir(), plain: true}
-	r.start()
-	t.Cleanup(r.kill)
+	r := servePlain(t)
 	r.pushZipf()
 	n := r.node("models: [{match: zipf/*}]", "--ram-models", strconv.Itoa(zipfRoom))
 	released := n.released()
