@@ -102,7 +102,7 @@ func (m Model) model() node.Model {
 func (n *Node) Close() error {
 	var errs []error
 	if n.engine != nil {
-		errs = append(errs, n.engine.Close())
+		errs = append(errs, n.engine.Stop())
 	}
 	if n.ram != nil {
 		errs = append(errs, n.ram.Close())

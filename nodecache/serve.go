@@ -43,6 +43,8 @@ func (n *Node) Serve(ctx context.Context, socket, tcp net.Listener) error {
 		}
 	}
 	n.config.Logger.Info("node stops")
+	// First the engine: from then on no memory moves under those whose leases end.
+	cause = errors.Join(cause, n.engine.Stop())
 	n.api.Drain()
 	stop()
 	cause = errors.Join(cause, shutdown(server))

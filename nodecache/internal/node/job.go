@@ -65,6 +65,9 @@ func (a *arrivals) has(c uint32) bool {
 	return int(c) < len(a.have) && a.have[c]
 }
 
+// errStopped reports what is asked of a node that stops.
+var errStopped = openapi.Errorf(openapi.CodeUnavailable, "the agent stops")
+
 // join returns the job that brings k into the tier, and begins it if need be. The
 // caller leaves it.
 func (n *Node) join(k ledger.Key, to openapi.Tier, first []string) *job {
@@ -78,9 +81,13 @@ func (n *Node) join(k ledger.Key, to openapi.Tier, first []string) *job {
 			key: k, tier: to, first: first, cancel: cancel,
 			admitted: make(chan struct{}), done: make(chan struct{}),
 		}
-		v.jobs[to] = j
 		v.held++
-		n.work.Go(func() { n.do(ctx, v, j) })
+		if n.going(func() { n.do(ctx, v, j) }) {
+			v.jobs[to] = j
+		} else {
+			j.ended, j.err = true, errStopped
+			close(j.done)
+		}
 	}
 	j.waiters++
 	return j

@@ -47,12 +47,11 @@ func (n *Node) Changed(ref name.Ref, d chunker.Digest, like Model) {
 func (n *Node) keep(m *model) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if m.keeping || n.ctx.Err() != nil {
+	if m.keeping {
 		m.again()
 		return
 	}
-	m.keeping = true
-	n.work.Go(func() { n.keeper(m) })
+	m.keeping = n.going(func() { n.keeper(m) })
 }
 
 // again wakes a keeper that waits before it tries again.

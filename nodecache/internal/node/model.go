@@ -140,9 +140,9 @@ func (n *Node) tell(k ledger.Key, e openapi.NodeEvent) {
 func (n *Node) settle(k ledger.Key) {
 	n.mu.Lock()
 	v := n.versions[k]
-	if v == nil || v.held > 0 {
+	if v == nil || v.held > 0 || n.stopped {
 		n.mu.Unlock()
-		return // settled when they let go
+		return // settled when they let go, or by the next node
 	}
 	idle := !n.wanted(k) && v.leases == 0
 	noRAM, noDisk := !v.ram || idle, !v.disk || idle

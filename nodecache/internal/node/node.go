@@ -66,6 +66,7 @@ type Node struct {
 	stop    context.CancelFunc
 
 	mu       sync.Mutex // protects what follows, and every model, version and job
+	stopped  bool
 	models   map[name.Ref]*model
 	versions map[ledger.Key]*version
 	orphans  map[string]*orphan
@@ -73,8 +74,8 @@ type Node struct {
 	counters Counters
 }
 
-// Open returns a Node of what its tiers hold. The caller closes it, and then the
-// tiers.
+// Open returns a Node of what its tiers hold. The caller stops it, and then closes
+// the tiers.
 func Open(c Config) (*Node, error) {
 	c.Workers = cmp.Or(c.Workers, max(4, 2*runtime.GOMAXPROCS(0)))
 	ctx, stop := context.WithCancel(context.Background())
@@ -107,12 +108,29 @@ func Open(c Config) (*Node, error) {
 	return n, nil
 }
 
-// Close ends what goes on behind the calls and keeps what a later Node has to
-// know. Leases should have ended.
-func (n *Node) Close() error {
+// Stop ends what goes on behind the calls, and keeps what a later Node has to
+// know. From then on nothing leaves the RAM: clients go on using what they have
+// mapped when their leases end with the Node. It may be called again.
+func (n *Node) Stop() error {
+	n.mu.Lock()
+	stopped := n.stopped
+	n.stopped = true
+	n.mu.Unlock()
+	if stopped {
+		return nil
+	}
 	n.stop()
 	n.work.Wait()
 	return n.save()
+}
+
+// going does f behind the calls, unless the Node has stopped. n.mu is held.
+func (n *Node) going(f func()) bool {
+	if n.stopped {
+		return false
+	}
+	n.work.Go(f)
+	return true
 }
 
 // Events yields what happens from now on, until ctx ends or the reader is too far

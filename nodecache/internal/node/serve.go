@@ -79,8 +79,10 @@ func (n *Node) Reached(err error) {
 	message := "the registry answers"
 	if gone {
 		message = "the registry does not answer: " + err.Error()
+		n.config.Logger.Warn("the registry does not answer", "err", err)
+	} else {
+		n.config.Logger.Info("the registry answers")
 	}
-	n.config.Logger.Info(message)
 	n.events.tell(openapi.NodeEvent{Type: openapi.EventRegistry, Message: message})
 }
 

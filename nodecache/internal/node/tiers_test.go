@@ -1,6 +1,7 @@
 package node_test
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"os"
@@ -163,4 +164,40 @@ func TestDeclare(t *testing.T) {
 		t.Errorf("RAM is %+v", s)
 	}
 	h.load("base", openapi.TierRAM)
+}
+
+// TestStopMovesNothing stops a node under a lease of a version that its reference
+// has left: what the client has mapped stays as it is, also when the lease ends.
+func TestStopMovesNothing(t *testing.T) {
+	w := newWorld(t)
+	first := w.push("prod")
+	h := w.node(nil)
+	l := h.lease("prod")
+	place, _ := l.Place(l.Manifest().Files[0].Chunks[0])
+	before := h.read(l, place)
+	segment, err := l.Segment(place.Segment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.push("prod", synth.ChangeLayers(7, 1))
+	h.load("prod", openapi.TierRAM)
+	if l.Version() != first {
+		t.Fatal("the lease moved")
+	}
+	if err := h.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	used := h.ram.Used()
+	l.Release()
+	if h.ram.Used() != used {
+		t.Errorf("%d bytes of memory left a node that has stopped", used-h.ram.Used())
+	}
+	after := make([]byte, place.Length)
+	if _, err := segment.File.ReadAt(after, place.Offset); err != nil || !bytes.Equal(before, after) {
+		t.Errorf("what the client had mapped has changed: %v", err)
+	}
+	if _, err := h.Load(t.Context(), ref("acme/llama:other"), openapi.TierRAM, 0); err == nil {
+		t.Error("a node that has stopped loads")
+	}
+	h.close()
 }

@@ -16,8 +16,12 @@ func (n *Node) Unload(_ context.Context, ref name.Ref, to openapi.Tier) (openapi
 	receipt := openapi.UnloadReceipt{Ref: ref.String()}
 	n.mu.Lock()
 	m := n.models[ref]
-	if m == nil {
+	if m == nil || n.stopped {
+		stopped := n.stopped
 		n.mu.Unlock()
+		if stopped {
+			return receipt, errStopped
+		}
 		return receipt, unknown("unload", ref)
 	}
 	k := m.key(m.current)

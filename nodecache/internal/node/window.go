@@ -302,8 +302,12 @@ func (w *window) drop(c uint32, p *pane) {
 	p.place.Free()
 }
 
-// close gives everything back. Nobody brings anything any more.
+// close gives everything back. Nobody brings anything any more. A client of a node
+// that stops still has what it has mapped.
 func (w *window) close() {
+	if w.node.ctx.Err() != nil {
+		return
+	}
 	w.mu.Lock()
 	w.closed = true
 	for c, p := range w.chunks {

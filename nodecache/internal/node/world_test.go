@@ -171,7 +171,7 @@ func (h *house) checkTensor(l *node.Lease, a node.Arrival, tag string) {
 // close closes the node and what is below it.
 func (h *house) close() {
 	h.w.t.Helper()
-	if err := h.Close(); err != nil {
+	if err := h.Stop(); err != nil {
 		h.w.t.Error(err)
 	}
 	if err := h.ram.Close(); err != nil {
