@@ -177,10 +177,3 @@ func refused(t *testing.T, err error, code openapi.Code, says ...string) {
 		}
 	}
 }
-
-// within bounds a call that should be refused.
-func (n *node) within(d time.Duration) context.Context {
-	ctx, cancel := context.WithTimeout(n.t.Context(), d)
-	n.t.Cleanup(cancel)
-	return ctx
-}

@@ -83,7 +83,7 @@ func TestIdle(t *testing.T) {
 			if now, ever := f.model.held(); now != 1 || ever != round {
 				t.Errorf("round %d: held %d of %d times before the idle time", round, now, ever)
 			}
-			time.Sleep(1)
+			time.Sleep(1 * time.Nanosecond)
 			synctest.Wait()
 			if now, _ := f.model.held(); now != 0 {
 				t.Errorf("round %d: still held after the idle time", round)

@@ -61,7 +61,7 @@ func TestHoldEnds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	a, err := agent.New(path, agent.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -70,7 +70,7 @@ func TestHoldEnds(t *testing.T) {
 	go func() {
 		c, err := l.Accept()
 		if err == nil {
-			defer c.Close()
+			defer func() { _ = c.Close() }()
 			_, _ = c.Read(make([]byte, 1)) // the request has come
 		}
 		cancel()

@@ -188,7 +188,6 @@ type world struct {
 	t *testing.T
 	*fake
 	*Follower
-	stop func()
 
 	mu     sync.Mutex // protects what follows
 	told   []string

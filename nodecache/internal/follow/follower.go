@@ -58,6 +58,7 @@ type Follower struct {
 	mu        sync.Mutex // protects what follows
 	wanted    wanted
 	relisten  context.CancelFunc // ends the subscription to other tags
+	asked     bool               // the registry has answered, or not in time
 	listening bool
 	looked    bool              // everything that is followed was looked up once
 	due       map[name.Ref]bool // to be looked up
@@ -128,7 +129,7 @@ func (f *Follower) tellState() {
 	f.telling.Lock()
 	defer f.telling.Unlock()
 	f.mu.Lock()
-	how, fault := Polling, f.fault
+	how, fault, known := Polling, f.fault, f.asked || f.wanted.nothing()
 	switch {
 	case f.wanted.nothing():
 		how, fault = Nothing, nil
@@ -136,7 +137,7 @@ func (f *Follower) tellState() {
 		how = Events
 	}
 	f.mu.Unlock()
-	if how != f.how || f.reached != (fault == nil) {
+	if known && (how != f.how || f.reached != (fault == nil)) {
 		f.how, f.reached = how, fault == nil
 		f.config.State(how, fault)
 	}

@@ -71,7 +71,7 @@ func (f *Follower) subscribe(ctx context.Context) (context.Context, []string) {
 // ready is called when all that changes from now on is told.
 func (f *Follower) ready() {
 	f.mu.Lock()
-	f.listening, f.allDue, f.fault = true, true, nil
+	f.asked, f.listening, f.allDue, f.fault = true, true, true, nil
 	f.mu.Unlock()
 	f.tellState()
 	f.rouse()
@@ -95,7 +95,7 @@ func (f *Follower) changed(e openapi.TagEvent) {
 // deaf is called when there are no events any more.
 func (f *Follower) deaf(err error) {
 	f.mu.Lock()
-	f.listening = false
+	f.asked, f.listening = true, false
 	f.allDue = f.allDue || !f.looked
 	// A registry that answers is there, whatever it says.
 	if _, answered := errors.AsType[*openapi.Error](err); !answered {
