@@ -26,7 +26,7 @@ func TestTagsAreFollowed(t *testing.T) {
 		w.heard()
 		w.after(time.Hour)
 		w.heard()
-		w.passed(Polling, Events)
+		w.passed(Events)
 		if w.resolved != 7 {
 			t.Errorf("%d lookups, want 2 at the start, 5 for events and none for time", w.resolved)
 		}
@@ -87,7 +87,7 @@ func TestNothingIsMissedBetweenConnections(t *testing.T) {
 	f.move("1", "acme/a:main", "acme/b:main")
 	follow(t, f, "acme/a:main acme/b:main", func(w *world) {
 		w.heard("acme/a:main=1", "acme/b:main=1")
-		w.passed(Polling, Events)
+		w.passed(Events)
 		w.change(func() {
 			f.send(errGone)
 			f.tags[parse("acme/a:main")] = "2" // nobody is told
@@ -169,7 +169,7 @@ func TestOtherTagsAreWanted(t *testing.T) {
 		w.passed(Nothing)
 		w.set("acme/a:main")
 		w.heard("acme/a:main=1")
-		w.passed(Polling, Events)
+		w.passed(Events)
 		w.set("acme/b:main")
 		w.heard("acme/b:main=1")
 		w.move("2", "acme/a:main", "acme/b:main")
@@ -224,7 +224,7 @@ func TestEventsAreNotBelieved(t *testing.T) {
 			}
 		})
 		w.heard()
-		w.passed(Polling, Events)
+		w.passed(Events)
 		if w.resolved != 2 {
 			t.Errorf("%d lookups, want 2", w.resolved)
 		}

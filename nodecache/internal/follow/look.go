@@ -33,7 +33,7 @@ func (f *Follower) lookUp(ctx context.Context) {
 			return
 		}
 		f.mu.Lock()
-		f.asked, f.fault = true, err
+		f.asked, f.fault = f.asked || !w.nothing(), err
 		f.looked = f.looked || w.all && err == nil
 		f.mu.Unlock()
 		f.tellState()
