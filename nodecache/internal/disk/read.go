@@ -78,25 +78,38 @@ func (s *Store) bytes(d chunker.Digest, e entry, dst []byte) ([]byte, error) {
 	return dst, err
 }
 
-// plain reads a chunk in the plain form, in pieces: the checksum of one is computed
-// while the processor's cache has it and the disk is ahead.
+// plain reads and checks a chunk in the plain form.
 func (s *Store) plain(f *os.File, dst []byte) error {
 	var end [tailLen]byte
 	var sum uint32
-	for at := 0; at < len(dst); at += pieceLen {
-		piece := dst[at:min(at+pieceLen, len(dst))]
-		if err := s.read(f, int64(at), piece); err != nil {
+	if s.past(f, dst, &end) {
+		sum = crc32.Checksum(dst, castagnoli)
+	} else {
+		var err error
+		if sum, err = s.pieces(f, dst); err == nil {
+			err = s.read(f, int64(len(dst)), end[:])
+		}
+		if err != nil {
 			return err
 		}
-		sum = crc32.Update(sum, castagnoli, piece)
-	}
-	if err := s.read(f, int64(len(dst)), end[:]); err != nil {
-		return err
 	}
 	if end != tail(sum) {
 		return fmt.Errorf("the checksum is another: %w", errBytes)
 	}
 	return nil
+}
+
+// pieces reads the bytes of a chunk in pieces: the checksum of one is computed
+// while the processor's cache has it and the disk is ahead.
+func (s *Store) pieces(f *os.File, dst []byte) (sum uint32, err error) {
+	for at := 0; at < len(dst); at += pieceLen {
+		piece := dst[at:min(at+pieceLen, len(dst))]
+		if err := s.read(f, int64(at), piece); err != nil {
+			return 0, err
+		}
+		sum = crc32.Update(sum, castagnoli, piece)
+	}
+	return sum, nil
 }
 
 // decode reads a chunk in the encoded form.

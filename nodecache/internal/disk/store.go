@@ -50,6 +50,7 @@ type Store struct {
 	chunks *chunkdir.Dir
 	docs   documents
 	read   func(f *os.File, at int64, b []byte) error
+	past   func(f *os.File, plain []byte, end *[tailLen]byte) bool
 	sync   func(folder string) error
 
 	mu      sync.RWMutex // protects what follows
@@ -87,7 +88,7 @@ func Open(c Config) (*Store, error) {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Store{
-		config: c, root: filepath.Clean(c.Dir), read: readAt, sync: syncAll,
+		config: c, root: filepath.Clean(c.Dir), read: readAt, past: readPast, sync: syncAll,
 		index: map[chunker.Digest]entry{}, pending: map[chunker.Digest]chan struct{}{},
 	}
 	if err := s.open(); err != nil {

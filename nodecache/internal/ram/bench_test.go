@@ -12,7 +12,7 @@ import (
 	"github.com/ingot-ml/ingot/nodecache/internal/tier/tiertest"
 )
 
-func BenchmarkTier(b *testing.B) { tiertest.Bench(b, conformance) }
+func BenchmarkTier(b *testing.B) { tiertest.Bench(b, conformance(false)) }
 
 // filled is how many bytes BenchmarkFill fills at a time.
 const filled = 256 * mib

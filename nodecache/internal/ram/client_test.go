@@ -41,7 +41,12 @@ func view(t *testing.T, f *os.File, size int64, prot, flags int) []byte {
 // TestClientsCannotWrite tries the ways to write through the descriptor that
 // clients get.
 func TestClientsCannotWrite(t *testing.T) {
-	size, file := share(t, open(t, ram.Config{Budget: 16 * mib}).Domain("acme"), 0, 2*mib)
+	t.Run("small pages", func(t *testing.T) { clientsCannotWrite(t, false) })
+	t.Run("huge pages", func(t *testing.T) { clientsCannotWrite(t, true) })
+}
+
+func clientsCannotWrite(t *testing.T, huge bool) {
+	size, file := share(t, open(t, ram.Config{Budget: 16 * mib, Huge: huge}).Domain("acme"), 0, 2*mib)
 	fd := int(file.Fd())
 	shared := view(t, file, size, unix.PROT_READ, unix.MAP_SHARED)
 	private := view(t, file, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE)

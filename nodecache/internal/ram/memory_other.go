@@ -8,7 +8,13 @@ import (
 	"runtime"
 )
 
-func mapSegment(int64) (*segment, error) {
+type source struct{}
+
+func openSource(bool) source { return source{} }
+
+func (source) close() error { return nil }
+
+func (source) mapSegment(int64) (*segment, error) {
 	return nil, fmt.Errorf("shared memory on %s: %w", runtime.GOOS, errors.ErrUnsupported)
 }
 

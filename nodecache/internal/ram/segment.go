@@ -11,7 +11,7 @@ const (
 	perSlot  = slotSize / pageSize // pages
 )
 
-// segment is a memfd and which of its pages are taken. Tier.mu protects it, but
+// segment is a file in memory and which of its pages are taken. Tier.mu protects it, but
 // for what the pages hold.
 type segment struct {
 	id     uint64

@@ -19,14 +19,15 @@ type Config struct {
 	// Segment is the size of a segment in bytes, a multiple of 2 MiB; 0 is
 	// DefaultSegment.
 	Segment int64
-	// Huge asks for huge pages, which the system gives if its setting of
-	// shmem_enabled lets it.
+	// Huge asks for huge pages. The system gives them to a process that may mount a
+	// file system, as root may; to others if its setting of shmem_enabled says so.
 	Huge bool
 }
 
 // Tier is the RAM tier. It is safe for concurrent use.
 type Tier struct {
 	config Config
+	source source
 
 	mu       sync.Mutex // protects what follows, and every domain, segment and place
 	segments map[uint64]*segment
@@ -44,11 +45,15 @@ func Open(c Config) (*Tier, error) {
 	if c.Budget < pageSize || c.Segment < slotSize || c.Segment%slotSize != 0 {
 		return nil, fmt.Errorf("open ram tier: budget of %d bytes in segments of %d: want a page at least, and multiples of 2 MiB", c.Budget, c.Segment)
 	}
-	g, err := mapSegment(c.Segment) // whether it works is better known now
-	if err != nil {
-		return nil, fmt.Errorf("open ram tier: %w", err)
+	t := &Tier{config: c, source: openSource(c.Huge), segments: map[uint64]*segment{}, domains: map[string]*Domain{}}
+	g, err := t.source.mapSegment(c.Segment) // whether it works is better known now
+	if err == nil {
+		err = g.unmap()
 	}
-	return &Tier{config: c, segments: map[uint64]*segment{}, domains: map[string]*Domain{}}, g.unmap()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open ram tier: %w", err), t.source.close())
+	}
+	return t, nil
 }
 
 // Close gives all memory back. Nobody may use what is in it any more.
@@ -63,12 +68,13 @@ func (t *Tier) Close() error {
 	for _, d := range t.domains {
 		clear(d.places)
 	}
+	errs = append(errs, t.source.close())
 	return errors.Join(errs...)
 }
 
 // grow makes a segment. t.mu is held.
 func (t *Tier) grow(d *Domain) (*segment, error) {
-	g, err := mapSegment(t.config.Segment)
+	g, err := t.source.mapSegment(t.config.Segment)
 	if err != nil {
 		return nil, err
 	}
