@@ -47,7 +47,7 @@ type crashNode struct {
 // a few times in every run, fifty times with "make crash".
 func agentRounds(t *testing.T) int {
 	t.Helper()
-	n, err := strconv.Atoi(cmp.Or(os.Getenv("INGOT_CRASH_AGENT_ROUNDS"), "8"))
+	n, err := strconv.Atoi(cmp.Or(os.Getenv("INGOT_CRASH_AGENT_ROUNDS"), "3"))
 	if err != nil || n < 1 {
 		t.Fatalf("INGOT_CRASH_AGENT_ROUNDS: want a number from 1: %v", err)
 	}

@@ -127,7 +127,7 @@ func TestAgentReader(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &reading{agent: a, known: known}
+	p := &reading{agent: a, known: known, sums: map[string]sums{}}
 	go p.always()
 	for commands := bufio.NewScanner(os.Stdin); commands.Scan(); {
 		command, argument, _ := strings.Cut(commands.Text(), " ")
@@ -143,6 +143,7 @@ type reading struct {
 
 	mu     sync.Mutex // protects what follows; held while bytes are read
 	leases []*agent.Lease
+	sums   map[string]sums // by version, as far as they were needed
 }
 
 // obey does what a command says.
@@ -181,7 +182,7 @@ func (p *reading) lease(ref string) string {
 func (p *reading) always() {
 	for {
 		p.check()
-		time.Sleep(50 * time.Millisecond)
+		time.Sleep(300 * time.Millisecond)
 	}
 }
 
@@ -190,14 +191,23 @@ func (p *reading) check() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, l := range p.leases {
-		var s sums
-		content, err := os.ReadFile(filepath.Join(p.known, l.Version().String()))
-		if err == nil {
-			err = json.Unmarshal(content, &s)
-		}
-		if err = errors.Join(err, s.check(context.Background(), l)); err != nil {
+		s, err := p.sumsOf(l.Version().String())
+		if err := errors.Join(err, s.check(context.Background(), l)); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
 	}
+}
+
+// sumsOf returns what a version has to hold. p.mu is held.
+func (p *reading) sumsOf(version string) (s sums, err error) {
+	if s, ok := p.sums[version]; ok {
+		return s, nil
+	}
+	content, err := os.ReadFile(filepath.Join(p.known, version))
+	if err == nil {
+		err = json.Unmarshal(content, &s)
+	}
+	p.sums[version] = s
+	return s, err
 }

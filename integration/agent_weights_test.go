@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io/fs"
 
 	"os"
 	"path/filepath"
@@ -33,7 +34,7 @@ func sum(b []byte) uint32 { return crc32.ChecksumIEEE(b) }
 func sumsOf(t *testing.T, dir string) sums {
 	t.Helper()
 	s := sums{Files: map[string]uint32{}, Tensors: map[string]uint32{}}
-	for path := range tree(t, dir) {
+	for _, path := range filesBelow(t, dir) {
 		content, err := os.ReadFile(filepath.Join(dir, path))
 		if err != nil {
 			t.Fatal(err)
@@ -44,6 +45,21 @@ func sumsOf(t *testing.T, dir string) sums {
 		}
 	}
 	return s
+}
+
+// filesBelow lists the files of a folder.
+func filesBelow(t *testing.T, dir string) (paths []string) {
+	t.Helper()
+	err := fs.WalkDir(os.DirFS(dir), ".", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			paths = append(paths, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return paths
 }
 
 func (s sums) addTensors(t *testing.T, path string, content []byte) {
