@@ -2,24 +2,31 @@
 // memory: by ingot's disk and RAM tiers, with the chunks of the disk plain and
 // encoded, by Run:ai Model Streamer, and by safetensors itself in three ways.
 //
-// Every side is a process that has loaded all its code before the clock starts and
-// that stops it when every byte is in populated memory of its own, not in the page
-// cache. It then takes a checksum of what it has, and a difference ends the run.
-// For warm rounds the page cache has the files; before cold ones it is emptied. The
-// sides take turns within each round. It prints a Markdown table of medians. Times
-// are multiples of the fastest side's that is not ingot's.
+// Every load is a process of its own, which has loaded its code before the clock
+// starts, and stops it when every byte is in populated memory that is not the page
+// cache: private memory, or for ingot the shared memory of its RAM tier. Nobody has
+// memory of an earlier load to use again. Then it takes a checksum, and a difference
+// ends the run. For warm loads the page cache has the files; before cold ones it is
+// emptied. Before each the benchmark takes and gives back as much memory as any side
+// needs: on a virtual machine what was not used for a while has to come from the
+// host first, and that would be a lottery. The sides take turns within each round.
+// It prints a Markdown table of medians. Times are multiples of the fastest side's
+// that is not ingot's.
 //
 // To empty the page cache it must run as root.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/ingot-ml/ingot/chunker/synth"
 	"github.com/ingot-ml/ingot/integration/measure"
@@ -59,12 +66,8 @@ func run(mib, rounds int) error {
 	if err := synth.Write(context.Background(), model, synth.ForSize(int64(mib)<<20)); err != nil {
 		return fmt.Errorf("write the model: %w", err)
 	}
-	sides, err := start(work, filepath.Join(cache, "venv-torch", "bin", "python"), filepath.Join(model, "model.safetensors"))
-	if err != nil {
-		return err
-	}
-	defer stop(sides)
-	if err := measureAll(sides, rounds); err != nil {
+	sides := allSides(work, filepath.Join(cache, "venv-torch", "bin", "python"), filepath.Join(model, "model.safetensors"))
+	if err := measureAll(sides, rounds, mib); err != nil {
 		return err
 	}
 	printTable(sides, mib, rounds)
@@ -72,33 +75,42 @@ func run(mib, rounds int) error {
 }
 
 // measureAll has all sides load in turns, warm and cold.
-func measureAll(sides []*side, rounds int) error {
-	for round := range rounds + 1 {
+func measureAll(sides []*side, rounds, mib int) error {
+	back := func() error { return backMemory(3 * mib << 20) }
+	for round := range rounds {
 		for i := range sides { // who is first is another each time
 			s := sides[(i+round)%len(sides)]
-			if _, err := s.load(); err != nil { // the page cache has its files now
-				return err
-			}
-			warm, err := s.load()
+			warm, err := s.load(func() error { return errors.Join(remember(s.files), back()) })
 			if err != nil {
 				return err
 			}
-			if err := forget(); err != nil {
-				return err
-			}
-			cold, err := s.load()
+			cold, err := s.load(func() error { return errors.Join(forget(), back()) })
 			if err != nil {
 				return err
 			}
-			if round > 0 { // in the first, the machine backs its memory
-				s.warm, s.cold = append(s.warm, warm), append(s.cold, cold)
-			}
+			s.warm, s.cold = append(s.warm, warm), append(s.cold, cold)
 			if s.crc != sides[0].crc && sides[0].crc != "" {
 				return fmt.Errorf("%s loaded other bytes than %s", s.name, sides[0].name)
 			}
 		}
 	}
 	return nil
+}
+
+// remember has the page cache take all files of a folder, or one file.
+func remember(path string) error {
+	return measure.Shell(append(os.Environ(), "FILES="+path), `find "$FILES" -type f -exec cat {} + >/dev/null`)
+}
+
+// backMemory has the machine give memory that is free now, in the largest pages, of
+// which smaller ones are made too.
+func backMemory(bytes int) error {
+	b, err := unix.Mmap(-1, 0, bytes, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+	if err != nil {
+		return fmt.Errorf("take %d bytes of memory: %w", bytes, err)
+	}
+	_ = unix.Madvise(b, unix.MADV_HUGEPAGE) // where there are none, small ones do
+	return errors.Join(unix.Madvise(b, unix.MADV_POPULATE_WRITE), unix.Munmap(b))
 }
 
 // forget empties the page cache, and what is known of folders.

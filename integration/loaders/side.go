@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -9,24 +10,22 @@ import (
 	"path/filepath"
 )
 
-// side is a process that loads the model whenever it is told.
+// side is a way to load the model. Each load is a process of its own.
 type side struct {
 	name       string
 	ours       bool
+	command    []string
+	files      string    // that it reads, or the folder of them
 	warm, cold []float64 // seconds
 	crc        string    // of the tensors it loaded
-
-	command *exec.Cmd
-	in      io.WriteCloser
-	out     *bufio.Reader
 }
 
-// start starts all sides, one after another, and waits until each is ready.
-func start(work, python, model string) ([]*side, error) {
+// allSides are the ways to load the model at path.
+func allSides(work, python, path string) []*side {
 	bench := filepath.Join(work, "loadbench")
 	sides := []*side{
-		{name: "ingot, chunks plain", ours: true, command: exec.Command(bench, filepath.Join(work, "plain"), model)},
-		{name: "ingot, chunks encoded", ours: true, command: exec.Command(bench, "-form", "encoded", filepath.Join(work, "encoded"), model)},
+		{name: "ingot, chunks plain", ours: true, files: filepath.Join(work, "plain"), command: []string{bench, filepath.Join(work, "plain"), path}},
+		{name: "ingot, chunks encoded", ours: true, files: filepath.Join(work, "encoded"), command: []string{bench, "-form", "encoded", filepath.Join(work, "encoded"), path}},
 	}
 	for _, l := range []struct{ name, function string }{
 		{"Run:ai Model Streamer", "streamer"},
@@ -34,47 +33,44 @@ func start(work, python, model string) ([]*side, error) {
 		{"safetensors for PyTorch, mmap and clone", "safetensors-mmap"},
 		{"safetensors for NumPy", "safetensors-numpy"},
 	} {
-		sides = append(sides, &side{name: l.name, command: exec.Command(python, "integration/loaders/load.py", l.function, model)})
+		sides = append(sides, &side{name: l.name, files: path, command: []string{python, "integration/loaders/load.py", l.function, path}})
 	}
-	for i, s := range sides {
-		if err := s.start(); err != nil {
-			stop(sides[:i])
-			return nil, fmt.Errorf("start %s: %w", s.name, err)
-		}
-	}
-	return sides, nil
+	return sides
 }
 
-func (s *side) start() error {
-	s.command.Stderr = os.Stderr
-	in, err := s.command.StdinPipe()
+// load has a process load the model once, and returns the seconds that took.
+// prepare is called when the process has loaded its code and waits.
+func (s *side) load(prepare func() error) (seconds float64, err error) {
+	command := exec.Command(s.command[0], s.command[1:]...)
+	command.Stderr = os.Stderr
+	in, err := command.StdinPipe()
 	if err != nil {
-		return err
+		return 0, err
 	}
-	out, err := s.command.StdoutPipe()
+	pipe, err := command.StdoutPipe()
 	if err != nil {
-		return err
+		return 0, err
 	}
-	s.in, s.out = in, bufio.NewReader(out)
-	if err := s.command.Start(); err != nil {
-		return err
+	if err := command.Start(); err != nil {
+		return 0, fmt.Errorf("start %s: %w", s.name, err)
 	}
-	var word string
-	if _, err := fmt.Fscanln(s.out, &word); err != nil || word != "ready" {
-		_ = s.in.Close()
-		_ = s.command.Wait() // it has said why on the standard error
-		return fmt.Errorf("it said %q instead of ready", word)
-	}
-	return nil
+	seconds, err = s.talk(in, bufio.NewReader(pipe), prepare)
+	return seconds, errors.Join(err, in.Close(), command.Wait())
 }
 
-// load has the side load the model, and returns the seconds that took.
-func (s *side) load() (seconds float64, err error) {
-	if _, err := fmt.Fprintln(s.in); err != nil {
+// talk tells a process to load, and hears how long it took.
+func (s *side) talk(in io.Writer, out *bufio.Reader, prepare func() error) (seconds float64, err error) {
+	var word, crc string
+	if _, err := fmt.Fscanln(out, &word); err != nil || word != "ready" {
+		return 0, fmt.Errorf("%s said %q instead of ready", s.name, word)
+	}
+	if err := prepare(); err != nil {
+		return 0, err
+	}
+	if _, err := fmt.Fprintln(in); err != nil {
 		return 0, fmt.Errorf("tell %s to load: %w", s.name, err)
 	}
-	var crc string
-	if _, err := fmt.Fscanln(s.out, &seconds, &crc); err != nil {
+	if _, err := fmt.Fscanln(out, &seconds, &crc); err != nil {
 		return 0, fmt.Errorf("hear from %s: %w", s.name, err)
 	}
 	if s.crc != "" && s.crc != crc {
@@ -82,12 +78,4 @@ func (s *side) load() (seconds float64, err error) {
 	}
 	s.crc = crc
 	return seconds, nil
-}
-
-// stop ends the processes.
-func stop(sides []*side) {
-	for _, s := range sides {
-		_ = s.in.Close()
-		_ = s.command.Wait() // nothing depends on how it ends
-	}
 }
