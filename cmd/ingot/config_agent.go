@@ -40,7 +40,7 @@ type agentConfig struct {
 // newAgentConfig returns the defaults.
 func newAgentConfig() *agentConfig {
 	c := &agentConfig{log: newLogConfig(), mode: 0o600, form: plainForm, node: nodecache.Config{
-		Disk: defaultDisk, RAM: defaultRAM, High: nodecache.DefaultHigh, Low: nodecache.DefaultLow,
+		Disk: defaultDisk, RAM: defaultRAM, Huge: true, High: nodecache.DefaultHigh, Low: nodecache.DefaultLow,
 		Wait: nodecache.DefaultWait, Poll: nodecache.DefaultPoll, Heartbeat: nodecache.DefaultHeartbeat,
 		Parallel: nodecache.DefaultParallel,
 	}}
@@ -97,7 +97,7 @@ func (c *agentConfig) tierKeys() []*key {
 		newKey("disk-low", kindCount, part, &n.Low, parsePercent, digits,
 			"percentage of the disk's bytes at which that stops"),
 		newKey("huge-pages", kindBool, "true or false", &n.Huge, parseBool, spellBool,
-			"ask for huge pages where the system has them for shared memory"),
+			"take huge pages for chunks of 2 MiB, where the agent may mount or the system has them for shared memory"),
 	}
 }
 

@@ -42,7 +42,7 @@ type Order struct {
 	// Flights is that of all loads of the node.
 	Flights *Flights
 	// Workers is how many chunks are read from the disk at a time; 0 is twice as many
-	// as there are cores, and four at least.
+	// as there are cores, and 16 at least, so that a disk has enough to do.
 	Workers int
 
 	// Arrived hears of each chunk when it is in the target, whoever brought it. It is
@@ -110,5 +110,5 @@ func (p *pipeline) workers() int {
 	if p.Workers > 0 {
 		return p.Workers
 	}
-	return max(4, 2*runtime.GOMAXPROCS(0))
+	return max(16, 2*runtime.GOMAXPROCS(0))
 }

@@ -45,7 +45,7 @@ type Config struct {
 	Wait          time.Duration // for a version that is not there
 	IdleRAM       time.Duration // 0 is never
 	IdleDisk      time.Duration
-	Workers       int // that read the disk for a load or window; 0 is twice the cores, and four at least
+	Workers       int // that read the disk for a load or window; 0 is twice the cores, and 16 at least
 	Models        []Model
 	Now           func() time.Time
 	Logger        *slog.Logger
@@ -77,7 +77,7 @@ type Node struct {
 // Open returns a Node of what its tiers hold. The caller stops it, and then closes
 // the tiers.
 func Open(c Config) (*Node, error) {
-	c.Workers = cmp.Or(c.Workers, max(4, 2*runtime.GOMAXPROCS(0)))
+	c.Workers = cmp.Or(c.Workers, max(16, 2*runtime.GOMAXPROCS(0)))
 	ctx, stop := context.WithCancel(context.Background())
 	n := &Node{
 		config: c, started: c.Now(), events: newEvents(c.Now), ctx: ctx, stop: stop,
