@@ -40,10 +40,16 @@ func ignoreMissing(err error) error {
 	return err
 }
 
-// memory is a memfd as the kernel knows it.
+// isSegment tells the memory of an agent by the name that the kernel shows: a memfd,
+// or a file without a name in a file system that no path leads to.
+func isSegment(name string) bool {
+	return strings.HasPrefix(name, "/memfd:ingot") || strings.HasPrefix(name, "/#")
+}
+
+// memory is a segment as the kernel knows it.
 type memory struct{ device, inode uint64 }
 
-// memories returns the memfds that a process has open, and the bytes that are
+// memories returns the segments that a process has open, and the bytes that are
 // resident in each.
 func memories(pid int) (map[memory]int64, error) {
 	dir := filepath.Join("/proc", strconv.Itoa(pid), "fd")
@@ -54,7 +60,7 @@ func memories(pid int) (map[memory]int64, error) {
 	found := map[memory]int64{}
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
-		if to, err := os.Readlink(path); err != nil || !strings.HasPrefix(to, "/memfd:") {
+		if to, err := os.Readlink(path); err != nil || !isSegment(to) {
 			continue
 		}
 		var stat syscall.Stat_t

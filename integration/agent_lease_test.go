@@ -50,16 +50,16 @@ func TestAgentLease(t *testing.T) {
 	if stats.Copied != 0 || stats.Mapped < size*9/10 {
 		t.Errorf("tensors: %+v", stats)
 	}
-	shared, private := mapped(t, "/memfd:")
+	shared, private := mapped(t)
 	t.Logf("of the agent's memory the reader shares %d bytes, and has changed %d", shared, private)
 	if private != 0 || shared < size*9/10 {
 		t.Errorf("the reader shares %d bytes and has %d of its own", shared, private)
 	}
 }
 
-// mapped returns how many resident bytes of this process's mappings of files of
-// that name are the file's own, and how many are copies.
-func mapped(t *testing.T, prefix string) (shared, private int64) {
+// mapped returns how many resident bytes of this process's mappings of an agent's
+// memory are the agent's, and how many are copies.
+func mapped(t *testing.T) (shared, private int64) {
 	t.Helper()
 	f, err := os.Open("/proc/self/smaps")
 	if err != nil {
@@ -70,7 +70,7 @@ func mapped(t *testing.T, prefix string) (shared, private int64) {
 	for lines := bufio.NewScanner(f); lines.Scan(); {
 		fields := strings.Fields(lines.Text())
 		if len(fields) >= 5 && strings.Contains(fields[0], "-") {
-			ours = len(fields) > 5 && strings.HasPrefix(fields[5], prefix)
+			ours = len(fields) > 5 && isSegment(fields[5])
 			continue
 		}
 		if !ours || len(fields) < 2 {
