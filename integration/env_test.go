@@ -6,29 +6,20 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
+
+	"github.com/ingot-ml/ingot/integration/needtest"
 )
 
 const cache = "../.cache" // filled by "make tools"
-
-// missing skips the test and says what is absent, or fails it when
-// INGOT_TEST_REQUIRE, a list with commas, names it.
-func missing(t *testing.T, what string, err error) {
-	t.Helper()
-	if slices.Contains(strings.Split(os.Getenv("INGOT_TEST_REQUIRE"), ","), what) {
-		t.Fatalf("%s is required and missing: %v", what, err)
-	}
-	t.Skipf("needs %s: %v", what, err)
-}
 
 // python returns the interpreter that has the safetensors package.
 func python(t *testing.T) string {
 	t.Helper()
 	// The stamp is written when everything is installed.
 	if _, err := os.Stat(filepath.Join(cache, "venv", "requirements.sha256")); err != nil {
-		missing(t, "python", fmt.Errorf("run make tools: %w", err))
+		needtest.Skip(t, "python", fmt.Errorf("run make tools: %w", err))
 	}
 	path, err := filepath.Abs(filepath.Join(cache, "venv", "bin", "python"))
 	if err != nil {
@@ -43,7 +34,7 @@ func weights(t *testing.T, name string) string {
 	t.Helper()
 	raw, err := os.ReadFile(filepath.Join(cache, "weights", "weights.json"))
 	if err != nil {
-		missing(t, "weights", fmt.Errorf("run make tools: %w", err))
+		needtest.Skip(t, "weights", fmt.Errorf("run make tools: %w", err))
 	}
 	var made struct {
 		Models map[string]json.RawMessage `json:"models"`

@@ -13,6 +13,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 
 	"github.com/ingot-ml/ingot/chunker"
+	"github.com/ingot-ml/ingot/integration/needtest"
 	"github.com/ingot-ml/ingot/openapi"
 )
 
@@ -20,7 +21,7 @@ import (
 func schemathesis(t *testing.T) string {
 	t.Helper()
 	if _, err := os.Stat(filepath.Join(cache, "venv-api", "requirements.sha256")); err != nil {
-		missing(t, "python", fmt.Errorf("run make tools: %w", err))
+		needtest.Skip(t, "python", fmt.Errorf("run make tools: %w", err))
 	}
 	path, err := filepath.Abs(filepath.Join(cache, "venv-api", "bin", "schemathesis"))
 	if err != nil {

@@ -2,14 +2,13 @@ package chunkdir_test
 
 import (
 	"errors"
-	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/ingot-ml/ingot/chunker/chunkdir"
+	"github.com/ingot-ml/ingot/integration/needtest"
 )
 
 // mountTmpfs returns a file system of 1 MiB. Mounting takes rights that few test
@@ -18,10 +17,7 @@ func mountTmpfs(t *testing.T) string {
 	t.Helper()
 	path := t.TempDir()
 	if err := syscall.Mount("tmpfs", path, "tmpfs", 0, "size=1m"); err != nil {
-		if slices.Contains(strings.Split(os.Getenv("INGOT_TEST_REQUIRE"), ","), "mount") {
-			t.Fatalf("mount a tmpfs: %v", err)
-		}
-		t.Skipf("this test needs the right to mount a tmpfs: %v", err)
+		needtest.Skip(t, "mount", err)
 	}
 	t.Cleanup(func() {
 		if err := syscall.Unmount(path, 0); err != nil {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/ingot-ml/ingot/client/agent"
+	"github.com/ingot-ml/ingot/integration/needtest"
 	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/openapi/leaseconn"
 )
@@ -119,7 +120,7 @@ func openFiles(t *testing.T) int {
 	t.Helper()
 	list, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
-		t.Skip("the system does not list open files")
+		needtest.Skip(t, "proc", err)
 	}
 	return len(list)
 }

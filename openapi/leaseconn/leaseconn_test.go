@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ingot-ml/ingot/integration/needtest"
 	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/openapi/leaseconn"
 )
@@ -170,7 +171,7 @@ func openFiles(t *testing.T) int {
 	t.Helper()
 	list, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
-		t.Skip("the system does not list open files")
+		needtest.Skip(t, "proc", err)
 	}
 	return len(list)
 }
@@ -217,7 +218,7 @@ func FuzzRead(f *testing.F) {
 		a, b := pair(t)
 		fds := make([]int, descriptors) // all of standard input
 		if _, _, err := a.WriteMsgUnix(sent, unix.UnixRights(fds...), nil); err != nil {
-			t.Skip(err)
+			return // the system sends no such message
 		}
 		if err := a.CloseWrite(); err != nil {
 			t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/ingot-ml/ingot/chunker"
 	"github.com/ingot-ml/ingot/client/agent"
+	"github.com/ingot-ml/ingot/integration/needtest"
 	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry/manifest"
 )
@@ -41,7 +42,7 @@ func pagesOf(t *testing.T, from, to uintptr) (resident, own int) {
 	t.Helper()
 	maps, err := os.ReadFile("/proc/self/smaps")
 	if err != nil {
-		t.Skip("the system does not tell whose pages are mapped")
+		needtest.Skip(t, "proc", err)
 	}
 	inside := false
 	for line := range strings.Lines(string(maps)) {

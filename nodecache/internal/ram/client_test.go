@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ingot-ml/ingot/integration/needtest"
 	"github.com/ingot-ml/ingot/nodecache/internal/ram"
 )
 
@@ -81,7 +82,7 @@ func clientsCannotWrite(t *testing.T, huge bool) {
 // TestOthersCannotReopen opens a client's descriptor again, as another user.
 func TestOthersCannotReopen(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("only root can be another user")
+		needtest.Skip(t, "root", "only root can be another user")
 	}
 	_, file := share(t, open(t, ram.Config{Budget: 16 * mib}).Domain("acme"), 0, 1000)
 	path := fmt.Sprintf("/proc/self/fd/%d", file.Fd())
