@@ -26,7 +26,7 @@ type Lease struct {
 	window   *window
 	moved    mailbox
 	release  sync.Once
-	used     map[uint64]bool // segments; nil before they are known. node.mu protects it
+	used     map[uint64]bool // segments; nil before they are known. Only who saves the state uses it
 }
 
 // Lease brings the version that o names into RAM, if it is not there, and leases

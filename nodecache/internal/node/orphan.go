@@ -46,29 +46,28 @@ type segmentState struct {
 	Bytes  int64  `json:"bytes"`
 }
 
-// clients lists who has leases, and who still has some of a former agent, for the
-// next one. n.mu is held.
-func (n *Node) clients() []clientState {
+// user is a process and what it uses: the segments of a lease, or else one of a
+// former agent.
+type user struct {
+	pid     int
+	lease   *Lease
+	segment segmentState
+}
+
+// clients lists who uses what, for the next agent. It asks the system, so no lock
+// is held.
+func clients(users []user) []clientState {
 	of := map[int]map[segmentState]bool{}
-	add := func(pid int, s segmentState) {
-		if of[pid] == nil {
-			of[pid] = map[segmentState]bool{}
+	for _, u := range users {
+		segments := []segmentState{u.segment}
+		if u.lease != nil {
+			segments = u.lease.segments()
 		}
-		of[pid][s] = true
-	}
-	for _, m := range n.models {
-		for l := range m.leases {
-			for _, s := range l.segments() {
-				add(l.order.PID, s)
+		for _, s := range segments {
+			if of[u.pid] == nil {
+				of[u.pid] = map[segmentState]bool{}
 			}
-		}
-	}
-	for _, o := range n.orphans {
-		for pid := range o.pids {
-			add(pid, segmentState(o.segment))
-		}
-		for d := range o.held {
-			add(d.pid, segmentState(o.segment))
+			of[u.pid][s] = true
 		}
 	}
 	list := []clientState{}
@@ -84,9 +83,10 @@ func (n *Node) clients() []clientState {
 	return list
 }
 
-// segments returns the segments that a lease uses, as the kernel knows them.
+// segments returns the segments that a lease of a whole version uses, as the
+// kernel knows them: none when it has ended.
 func (l *Lease) segments() []segmentState {
-	if l.used == nil && (l.job == nil || l.job.ended) && l.window == nil {
+	if l.used == nil {
 		l.used = map[uint64]bool{}
 		for _, c := range l.manifest.Chunks {
 			if id, _, _, ok := l.domain().Place(c.Digest); ok {

@@ -75,17 +75,37 @@ func (n *Node) save() error {
 }
 
 func (n *Node) state() state {
+	models, users := n.inUse()
+	return state{Version: stateVersion, Models: models, Clients: clients(users)}
+}
+
+// inUse returns the references of which something is to be known later, and who
+// uses which memory.
+func (n *Node) inUse() (models []modelState, users []user) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	s := state{Version: stateVersion, Models: []modelState{}, Clients: n.clients()}
+	models = []modelState{}
 	for _, m := range n.models {
+		for l := range m.leases {
+			if l.window == nil && (l.job == nil || l.job.ended) {
+				users = append(users, user{pid: l.order.PID, lease: l})
+			}
+		}
 		if m.current.IsZero() || n.versions[m.key(m.current)].tier() == openapi.TierNone && !m.Pin {
 			continue
 		}
-		s.Models = append(s.Models, modelState{m.Ref, m.current, m.hold, m.Pin, m.lastUse})
+		models = append(models, modelState{m.Ref, m.current, m.hold, m.Pin, m.lastUse})
 	}
-	slices.SortFunc(s.Models, func(a, b modelState) int { return a.LastUse.Compare(b.LastUse) })
-	return s
+	for _, o := range n.orphans {
+		for pid := range o.pids {
+			users = append(users, user{pid: pid, segment: segmentState(o.segment)})
+		}
+		for d := range o.held {
+			users = append(users, user{pid: d.pid, segment: segmentState(o.segment)})
+		}
+	}
+	slices.SortFunc(models, func(a, b modelState) int { return a.LastUse.Compare(b.LastUse) })
+	return models, users
 }
 
 // restore takes up what a former node has left on the disk. Versions of which
