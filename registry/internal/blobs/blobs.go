@@ -14,6 +14,7 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"time"
 )
 
 // Errors of every store, wrapped with the name.
@@ -32,8 +33,9 @@ var (
 
 // Info describes a blob.
 type Info struct {
-	Name string
-	Size int64 // bytes
+	Name     string
+	Size     int64     // bytes
+	Modified time.Time // when it was made, by the store's clock
 }
 
 // Store keeps blobs. All methods are safe for concurrent use.
@@ -53,4 +55,12 @@ type Store interface {
 	// after, in byte order. It yields every blob that was there during the whole
 	// scan, and ends after an error.
 	List(ctx context.Context, prefix, after string) iter.Seq2[Info, error]
+}
+
+// Sweeper deletes blobs. It stands apart from Store because only the collection of
+// garbage is given one: nobody else may take a name away.
+type Sweeper interface {
+	// Delete deletes the blobs, and returns when all are gone and the store has said
+	// so. A name without a blob is fine. After an error some are gone and others not.
+	Delete(ctx context.Context, names []string) error
 }

@@ -9,17 +9,23 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
-// Memory is a Store that keeps its blobs in memory, for tests and for
+// Memory is a Store and a Sweeper that keeps its blobs in memory, for tests and for
 // simulations. It is not durable; in all else it keeps the laws.
 type Memory struct {
 	mu    sync.Mutex // protects blobs; never held across a call out
-	blobs map[string][]byte
+	blobs map[string]memoryBlob
 }
 
 // NewMemory returns a Store without blobs.
-func NewMemory() *Memory { return &Memory{blobs: map[string][]byte{}} }
+func NewMemory() *Memory { return &Memory{blobs: map[string]memoryBlob{}} }
+
+type memoryBlob struct {
+	bytes    []byte // never changed
+	modified time.Time
+}
 
 // Put implements Store.
 func (m *Memory) Put(ctx context.Context, name string, parts ...[]byte) error {
@@ -32,7 +38,7 @@ func (m *Memory) Put(ctx context.Context, name string, parts ...[]byte) error {
 	if _, taken := m.blobs[name]; taken {
 		return fmt.Errorf("put blob %s: %w", name, ErrExists)
 	}
-	m.blobs[name] = whole
+	m.blobs[name] = memoryBlob{whole, time.Now()}
 	return nil
 }
 
@@ -42,11 +48,11 @@ func (m *Memory) Open(ctx context.Context, name string, off, n int64) (io.ReadCl
 	if err != nil {
 		return nil, fmt.Errorf("open blob: %w", err)
 	}
-	n, err = Span(int64(len(blob)), off, n)
+	n, err = Span(int64(len(blob.bytes)), off, n)
 	if err != nil {
 		return nil, fmt.Errorf("open blob %s: %w", name, err)
 	}
-	return io.NopCloser(bytes.NewReader(blob[off : off+n])), nil
+	return io.NopCloser(bytes.NewReader(blob.bytes[off : off+n])), nil
 }
 
 // Stat implements Store.
@@ -55,7 +61,7 @@ func (m *Memory) Stat(ctx context.Context, name string) (Info, error) {
 	if err != nil {
 		return Info{}, fmt.Errorf("stat blob: %w", err)
 	}
-	return Info{name, int64(len(blob))}, nil
+	return blob.info(name), nil
 }
 
 // List implements Store.
@@ -80,23 +86,39 @@ func (m *Memory) infos(prefix, after string) []Info {
 	var infos []Info
 	for name, blob := range m.blobs {
 		if name > after && strings.HasPrefix(name, prefix) {
-			infos = append(infos, Info{name, int64(len(blob))})
+			infos = append(infos, blob.info(name))
 		}
 	}
 	slices.SortFunc(infos, func(a, b Info) int { return strings.Compare(a.Name, b.Name) })
 	return infos
 }
 
-// get returns the bytes of a blob, which nobody changes.
-func (m *Memory) get(ctx context.Context, name string) ([]byte, error) {
+func (b memoryBlob) info(name string) Info { return Info{name, int64(len(b.bytes)), b.modified} }
+
+// Delete implements Sweeper.
+func (m *Memory) Delete(ctx context.Context, names []string) error {
+	for _, name := range names {
+		if err := check(ctx, name); err != nil {
+			return fmt.Errorf("delete blob: %w", err)
+		}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, name := range names {
+		delete(m.blobs, name)
+	}
+	return nil
+}
+
+func (m *Memory) get(ctx context.Context, name string) (memoryBlob, error) {
 	if err := check(ctx, name); err != nil {
-		return nil, err
+		return memoryBlob{}, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	blob, ok := m.blobs[name]
 	if !ok {
-		return nil, fmt.Errorf("%s: %w", name, ErrNotFound)
+		return memoryBlob{}, fmt.Errorf("%s: %w", name, ErrNotFound)
 	}
 	return blob, nil
 }

@@ -38,12 +38,12 @@ type Version string
 // Absent is the version of a key that was never written.
 const Absent Version = ""
 
-// Limits that every engine accepts, and beyond which it answers ErrLimit. A key
-// has at least one byte.
+// Limits that every engine accepts, and beyond which it answers ErrLimit.
 const (
-	MaxKey   = 1024     // bytes
-	MaxValue = 64 << 10 // bytes
-	MaxList  = 1000     // entries of one List
+	MaxKey     = 512      // bytes
+	MaxSegment = 255      // bytes of a key between two slashes
+	MaxValue   = 64 << 10 // bytes
+	MaxList    = 1000     // entries of one List
 )
 
 // Entry is one register in a List.

@@ -23,6 +23,9 @@ func list(t testing.TB, s blobs.Store, prefix, after string) []string {
 		if info.Size != int64(len(info.Name)) {
 			t.Errorf("%s is listed with %d bytes", info.Name, info.Size)
 		}
+		if !recent(info.Modified) {
+			t.Errorf("%s is listed as made at %v", info.Name, info.Modified)
+		}
 		names = append(names, info.Name)
 	}
 	return names

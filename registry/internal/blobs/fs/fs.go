@@ -135,7 +135,7 @@ func (s *Store) Stat(ctx context.Context, name string) (blobs.Info, error) {
 	if err != nil {
 		return blobs.Info{}, fmt.Errorf("stat blob: %w", translate(err))
 	}
-	return blobs.Info{Name: info.Name, Size: info.Size}, nil
+	return infoOf(info), nil
 }
 
 // List implements blobs.Store.
@@ -145,11 +145,29 @@ func (s *Store) List(ctx context.Context, prefix, after string) iter.Seq2[blobs.
 			if err != nil {
 				err = fmt.Errorf("list blobs: %w", translate(err))
 			}
-			if !yield(blobs.Info{Name: info.Name, Size: info.Size}, err) {
+			if !yield(infoOf(info), err) {
 				return
 			}
 		}
 	}
+}
+
+func infoOf(f chunkdir.Info) blobs.Info {
+	return blobs.Info{Name: f.Name, Size: f.Size, Modified: f.ModTime}
+}
+
+// Delete implements blobs.Sweeper. What is deleted is not synced: after a power cut
+// a blob may be back, which is waste until it is collected again.
+func (s *Store) Delete(ctx context.Context, names []string) error {
+	for _, name := range names {
+		if err := check(ctx, name); err != nil {
+			return fmt.Errorf("delete blob: %w", err)
+		}
+		if err := s.dir.Remove(name); err != nil && !errors.Is(err, chunkdir.ErrNotFound) {
+			return fmt.Errorf("delete blob: %w", translate(err))
+		}
+	}
+	return nil
 }
 
 // check is what every call that takes a name begins with.

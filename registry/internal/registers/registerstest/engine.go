@@ -117,10 +117,13 @@ func testABA(t *testing.T, e registers.Engine) {
 }
 
 func testLimits(t *testing.T, e registers.Engine) {
-	long := strings.Repeat("k", registers.MaxKey)
+	segment := strings.Repeat("k", registers.MaxSegment)
+	long := segment + "/"
+	long += segment[:registers.MaxSegment-1] + "/"
+	long += strings.Repeat("k", registers.MaxKey-len(long))
 	large := strings.Repeat("\xff\x00", registers.MaxValue/2)
 	holds(t, e, long, large, write(t, e, long, registers.Absent, large))
-	odd := "k/\x00\xff\n /../é"
+	odd := "K/-/_/a..b-"
 	holds(t, e, odd, "odd", write(t, e, odd, registers.Absent, "odd"))
 
 	refused := func(what string, err error) {
@@ -129,11 +132,11 @@ func testLimits(t *testing.T, e registers.Engine) {
 			t.Errorf("%s: %v, want ErrLimit", what, err)
 		}
 	}
-	for _, key := range []string{"", long + "k"} {
+	for _, key := range []string{"", long + "k", segment + "k", "/", "a/", "/a", "a//b", ".", "..", "a/../b", ".a", "a b", "é", "a\x00", "a\n", "a\\b", "a%2fb"} {
 		_, _, err := e.Get(t.Context(), key)
-		refused(fmt.Sprintf("get of a key of %d bytes", len(key)), err)
+		refused(fmt.Sprintf("get of key %.40q", key), err)
 		_, err = e.CAS(t.Context(), key, registers.Absent, nil)
-		refused(fmt.Sprintf("write of a key of %d bytes", len(key)), err)
+		refused(fmt.Sprintf("write of key %.40q", key), err)
 	}
 	_, err := e.CAS(t.Context(), "k", registers.Absent, make([]byte, registers.MaxValue+1))
 	refused("write of a value too long", err)
