@@ -13,6 +13,7 @@ const (
 	CodeBadChunk      Code = "bad_chunk"      // an encoded chunk is damaged, or is not the one it is named for
 	CodeUnauthorized  Code = "unauthorized"   // who asks is not known
 	CodeForbidden     Code = "forbidden"      // who asks may read, but not do this
+	CodeReadOnly      Code = "read_only"      // this registry only reads: write to another replica
 	CodeNotFound      Code = "not_found"      // nothing of that name, or not for who asks
 	CodeNotAllowed    Code = "not_allowed"    // no such method here
 	CodeMissingChunks Code = "missing_chunks" // upload those of Missing again, then commit again
@@ -31,6 +32,7 @@ var codes = map[Code]int{
 	CodeBadName:       400,
 	CodeUnauthorized:  401,
 	CodeForbidden:     403,
+	CodeReadOnly:      403,
 	CodeNotFound:      404,
 	CodeNotAllowed:    405,
 	CodeMissingChunks: 409,

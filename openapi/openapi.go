@@ -37,6 +37,7 @@ const (
 	MediaChunks   = "application/vnd.ingot.chunks.v1"   // frames, see FrameReader
 	MediaDigests  = "application/vnd.ingot.digests.v1"  // digests of 32 bytes, back to back
 	MediaBitmap   = "application/vnd.ingot.bitmap.v1"   // one bit a digest, lowest bit first
+	MediaLines    = "application/x-ndjson"              // one JSON document a line
 )
 
 // Limits of requests.

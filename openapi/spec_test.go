@@ -52,6 +52,16 @@ var types = map[string]any{
 	"TierUsage":      openapi.TierUsage{},
 	"NodeInfo":       openapi.NodeInfo{},
 	"NodeList":       openapi.NodeList{},
+	"GCRequest":      openapi.GCRequest{},
+	"GCLine":         openapi.GCLine{},
+	"GCProgress":     openapi.GCProgress{},
+	"GCReport":       openapi.GCReport{},
+	"GCTotal":        openapi.GCTotal{},
+	"VerifyRequest":  openapi.VerifyRequest{},
+	"VerifyLine":     openapi.VerifyLine{},
+	"VerifyProgress": openapi.VerifyProgress{},
+	"VerifyReport":   openapi.VerifyReport{},
+	"BadObject":      openapi.BadObject{},
 }
 
 // specs are the specifications, and the types that each is held to.
@@ -185,7 +195,7 @@ func kind(t reflect.Type) string {
 
 var codes = []openapi.Code{
 	openapi.CodeBadRequest, openapi.CodeBadName, openapi.CodeBadManifest, openapi.CodeBadChunk,
-	openapi.CodeUnauthorized, openapi.CodeForbidden, openapi.CodeNotFound, openapi.CodeNotAllowed,
+	openapi.CodeUnauthorized, openapi.CodeForbidden, openapi.CodeReadOnly, openapi.CodeNotFound, openapi.CodeNotAllowed,
 	openapi.CodeMissingChunks, openapi.CodeTagMoved, openapi.CodePushClosed, openapi.CodeConflict,
 	openapi.CodeTooLarge, openapi.CodeBusy, openapi.CodeUnavailable, openapi.CodeNoSpace, openapi.CodeInternal,
 }
@@ -288,5 +298,13 @@ func TestLimitsMatchSpec(t *testing.T) {
 	}
 	if got := *report["ttl"].Value.Max; got != openapi.MaxNodeTTL {
 		t.Errorf("ttl: at most %v, MaxNodeTTL is %d", got, openapi.MaxNodeTTL)
+	}
+	grace := doc.Components.Schemas["GCRequest"].Value.Properties["grace_seconds"].Value
+	if *grace.Max != openapi.MaxGrace {
+		t.Errorf("grace_seconds: at most %v, MaxGrace is %d", *grace.Max, openapi.MaxGrace)
+	}
+	anomalies := doc.Components.Schemas["GCReport"].Value.Properties["anomalies"].Value
+	if *anomalies.MaxItems != openapi.MaxAnomalies {
+		t.Errorf("anomalies: at most %d, MaxAnomalies is %d", *anomalies.MaxItems, openapi.MaxAnomalies)
 	}
 }
