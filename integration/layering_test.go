@@ -42,9 +42,11 @@ var allowed = map[string][]string{
 	"registry/internal/blobs/blobstest":         {"registry/internal/blobs"},
 	"registry/internal/blobs/fs":                {"chunker/chunkdir", "registry/internal/blobs"},
 	"registry/internal/bolt":                    {"chunker", "registry/internal/registers"},
-	"registry/internal/placement":               {"chunker", "registry/internal/blobs", "registry/manifest"},
+	"registry/internal/placement":               {"chunker", "registry/internal/blobs", "registry/manifest", "registry/name"},
+	"registry/internal/record":                  {"chunker", "registry/internal/registers", "registry/name"},
 	"registry/internal/versions": {"chunker", "chunker/codec", "openapi", "registry/name", "registry/manifest",
-		"registry/internal/access", "registry/internal/blobs", "registry/internal/placement", "registry/internal/registers"},
+		"registry/internal/access", "registry/internal/blobs", "registry/internal/placement", "registry/internal/record",
+		"registry/internal/registers"},
 
 	"registry/internal/events": {"openapi", "registry/internal/access", "registry/name"},
 	"registry/internal/nodes":  {"openapi", "registry/internal/access", "registry/name"},

@@ -6,13 +6,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"sync"
 
 	"golang.org/x/sync/singleflight"
 
 	"github.com/ingot-ml/ingot/chunker"
+	"github.com/ingot-ml/ingot/registry/internal/blobs"
 	"github.com/ingot-ml/ingot/registry/internal/placement"
 	"github.com/ingot-ml/ingot/registry/manifest"
 )
@@ -75,7 +75,7 @@ func (s *Service) loadBody(ctx context.Context, name string) (*body, error) {
 	}
 	ctx = context.WithoutCancel(ctx) // one caller's going away is not the others' fault
 	v, err, _ := s.bodies.loading.Do(name, func() (any, error) {
-		raw, err := s.readBlob(ctx, name, placement.MaxBody)
+		raw, err := blobs.Read(ctx, s.Blobs, name, placement.MaxBody)
 		if err != nil {
 			return nil, err
 		}
@@ -90,32 +90,6 @@ func (s *Service) loadBody(ctx context.Context, name string) (*body, error) {
 		return nil, err
 	}
 	return v.(*body), nil
-}
-
-// readBlob returns a whole blob of at most limit bytes.
-func (s *Service) readBlob(ctx context.Context, name string, limit int64) ([]byte, error) {
-	info, err := s.Blobs.Stat(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	if info.Size > limit {
-		return nil, fmt.Errorf("read blob %q: %d bytes, at most %d expected", name, info.Size, limit)
-	}
-	b := make([]byte, info.Size)
-	return b, s.readInto(ctx, name, 0, b)
-}
-
-// readInto fills b from the blob, starting at off.
-func (s *Service) readInto(ctx context.Context, name string, off int64, b []byte) error {
-	r, err := s.Blobs.Open(ctx, name, off, int64(len(b)))
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	if _, err := io.ReadFull(r, b); err != nil {
-		return fmt.Errorf("read blob %q: %w", name, err)
-	}
-	return nil
 }
 
 // bodyCache keeps the bodies used last, up to a limit in bytes.

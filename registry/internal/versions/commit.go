@@ -9,6 +9,7 @@ import (
 	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry/internal/access"
 	"github.com/ingot-ml/ingot/registry/internal/placement"
+	"github.com/ingot-ml/ingot/registry/internal/record"
 	"github.com/ingot-ml/ingot/registry/internal/registers"
 	"github.com/ingot-ml/ingot/registry/manifest"
 	"github.com/ingot-ml/ingot/registry/name"
@@ -22,7 +23,7 @@ type commit struct {
 	*Service
 	principal access.Principal
 	id        string
-	rec       *pushRecord
+	rec       *record.Push
 	upload    *upload
 	repo      name.Repo
 	digest    chunker.Digest
@@ -73,7 +74,7 @@ func (s *Service) newCommit(ctx context.Context, p access.Principal, id string, 
 	if err != nil {
 		return nil, err
 	}
-	c := &commit{Service: s, principal: p, id: id, rec: rec, repo: rec.repo(), digest: manifest.Name(doc), document: doc, manifest: m}
+	c := &commit{Service: s, principal: p, id: id, rec: rec, repo: rec.Repo(), digest: manifest.Name(doc), document: doc, manifest: m}
 	if rec.State != openapi.PushDone {
 		c.upload, err = s.uploadOf(ctx, id, rec)
 	}
@@ -108,28 +109,28 @@ func (c *commit) parentIn(ctx context.Context, repo name.Repo) (bool, error) {
 	if c.Policy.Allow(c.principal, repo, access.Read) != nil {
 		return false, nil
 	}
-	var h head
-	_, err := c.load(ctx, headKey(repo, c.manifest.Parent), &h)
-	return h.readable(), err
+	var h record.Head
+	_, err := c.book.Load(ctx, record.HeadKey(repo, c.manifest.Parent), &h)
+	return h.Readable(), err
 }
 
 // publish brings the head to committed. created is false when the version was
 // there before this push.
 func (c *commit) publish(ctx context.Context) (created bool, err error) {
 	for range rounds {
-		var h head
-		v, err := c.load(ctx, headKey(c.repo, c.digest), &h)
+		var h record.Head
+		v, err := c.book.Load(ctx, record.HeadKey(c.repo, c.digest), &h)
 		if err != nil {
 			return false, err
 		}
 		switch {
-		case h.State == stateCommitted:
+		case h.State == record.Committed:
 			created = h.Push == c.id
 			if created && c.upload != nil {
 				c.tellIndex(ctx)
 			}
 			return created, nil
-		case h.State == stateCondemned:
+		case h.State == record.Condemned:
 			err = c.restore(ctx, &h, v)
 		case c.upload == nil:
 			return false, openapi.Errorf(openapi.CodePushClosed, "push %s is done, and its version is gone: start another", c.id)
@@ -144,16 +145,16 @@ func (c *commit) publish(ctx context.Context) (created bool, err error) {
 }
 
 // restore takes a version back that is about to be retired: it is wanted.
-func (c *commit) restore(ctx context.Context, h *head, v registers.Version) error {
-	h.State = stateCommitted
-	_, err := c.swap(ctx, headKey(c.repo, c.digest), v, h)
+func (c *commit) restore(ctx context.Context, h *record.Head, v registers.Version) error {
+	h.State = record.Committed
+	_, err := c.book.Swap(ctx, record.HeadKey(c.repo, c.digest), v, h)
 	return err
 }
 
 // attempt takes the head, whose version is v, through P3 to P5. Taking a pending
 // head over from another push is aborting it and publishing this one in one
 // step: the other push's P5 then fails, and it looks again.
-func (c *commit) attempt(ctx context.Context, old head, v registers.Version) error {
+func (c *commit) attempt(ctx context.Context, old record.Head, v registers.Version) error {
 	if err := c.checkParent(ctx); err != nil {
 		return err
 	}
@@ -165,19 +166,19 @@ func (c *commit) attempt(ctx context.Context, old head, v registers.Version) err
 	if err != nil {
 		return err
 	}
-	h := &head{
-		stamp: old.stamp, State: statePending, Body: body, E0: c.rec.E0, Push: c.id,
-		By: c.principal.Subject, At: c.Now().UTC(), facts: c.facts(entries),
+	h := &record.Head{
+		Stamp: old.Stamp, State: record.Pending, Body: body, E0: c.rec.E0, Push: c.id,
+		By: c.principal.Subject, At: c.Now().UTC(), Facts: c.facts(entries),
 	}
-	key := headKey(c.repo, c.digest)
-	if v, err = c.swap(ctx, key, v, h); err != nil { // P3
+	key := record.HeadKey(c.repo, c.digest)
+	if v, err = c.book.Swap(ctx, key, v, h); err != nil { // P3
 		return err
 	}
 	if err := c.checkEpochs(ctx, body, entries); err != nil { // P4
 		return err
 	}
-	h.State = stateCommitted
-	_, err = c.swap(ctx, key, v, h) // P5
+	h.State = record.Committed
+	_, err = c.book.Swap(ctx, key, v, h) // P5
 	return err
 }
 
@@ -225,17 +226,17 @@ func missingChunks(indexes []int) error {
 
 // putBody stores the body under a name of its own.
 func (c *commit) putBody(ctx context.Context, entries []placement.Entry) (string, error) {
-	nonce, err := c.token(nonceLen)
+	nonce, err := c.book.Token(record.NonceLen)
 	if err != nil {
 		return "", err
 	}
 	b := placement.Body{Document: c.document, Entries: entries}
-	body := fmt.Sprintf("b/%s/%s.%s.%s", c.repo, c.digest, c.id, nonce)
+	body := placement.BodyName(c.repo, c.digest, c.id, nonce)
 	return body, c.Blobs.Put(ctx, body, b.Encode())
 }
 
-func (c *commit) facts(entries []placement.Entry) facts {
-	f := facts{Size: int64(c.manifest.Size()), Files: len(c.manifest.Files), Chunks: len(c.manifest.Chunks)}
+func (c *commit) facts(entries []placement.Entry) record.Facts {
+	f := record.Facts{Size: int64(c.manifest.Size()), Files: len(c.manifest.Files), Chunks: len(c.manifest.Chunks)}
 	if !c.manifest.Parent.IsZero() {
 		f.Parent = c.manifest.Parent.String()
 	}
@@ -255,7 +256,7 @@ func (c *commit) close(ctx context.Context) {
 	rec, v, err := c.loadPush(ctx, c.principal, c.id)
 	if err == nil && rec.State == openapi.PushOpen {
 		rec.State = openapi.PushDone
-		_, err = c.swap(ctx, pushKey(c.id), v, rec)
+		_, err = c.book.Swap(ctx, record.PushKey(c.id), v, rec)
 	}
 	if err != nil && !isConflict(err) && !errors.Is(err, context.Canceled) {
 		c.Logger.WarnContext(ctx, "push stays open until it expires", "push", c.id, "error", err)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/ingot-ml/ingot/registry/internal/blobs"
 	"github.com/ingot-ml/ingot/registry/internal/placement"
 )
 
@@ -41,7 +42,7 @@ func (s *Service) condemn(ctx context.Context, u *upload, blob string) error {
 }
 
 func (s *Service) readList(ctx context.Context, blob string) (*condemned, error) {
-	raw, err := s.readBlob(ctx, blob, maxListBytes)
+	raw, err := blobs.Read(ctx, s.Blobs, blob, maxListBytes)
 	if err != nil {
 		return nil, fmt.Errorf("read list of collection: %w", err)
 	}

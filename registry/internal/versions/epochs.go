@@ -6,6 +6,7 @@ import (
 
 	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry/internal/placement"
+	"github.com/ingot-ml/ingot/registry/internal/record"
 	"github.com/ingot-ml/ingot/registry/internal/registers"
 )
 
@@ -13,8 +14,8 @@ import (
 // version names. Condemned chunks are uploaded again under another attempt; a
 // condemned body is a conflict, which writes another one.
 func (c *commit) checkEpochs(ctx context.Context, body string, entries []placement.Entry) error {
-	var gc gcRecord
-	if _, err := c.load(ctx, gcKey, &gc); err != nil {
+	var gc record.Collection
+	if _, err := c.book.Load(ctx, record.CollectionKey, &gc); err != nil {
 		return err
 	}
 	if gc.Epoch == c.rec.E0 {
@@ -49,7 +50,7 @@ func (c *commit) advance(ctx context.Context, epoch uint64) error {
 		return err
 	}
 	rec.E0, rec.Attempt = epoch, rec.Attempt+1
-	if _, err := c.swap(ctx, pushKey(c.id), v, rec); err != nil && !isConflict(err) {
+	if _, err := c.book.Swap(ctx, record.PushKey(c.id), v, rec); err != nil && !isConflict(err) {
 		return err
 	}
 	return nil
@@ -74,7 +75,7 @@ func (s *Service) catchUp(ctx context.Context, u *upload, epoch uint64) error {
 // fewer chunks is always safe.
 func (s *Service) condemnEpoch(ctx context.Context, u *upload, epoch uint64) error {
 	known := false
-	for info, err := range s.Blobs.List(ctx, fmt.Sprintf("gl/%016x.", epoch), "") {
+	for info, err := range s.Blobs.List(ctx, placement.ListsOf(epoch), "") {
 		if err != nil {
 			return err
 		}

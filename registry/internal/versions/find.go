@@ -12,6 +12,7 @@ import (
 	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry/internal/access"
 	"github.com/ingot-ml/ingot/registry/internal/blobs"
+	"github.com/ingot-ml/ingot/registry/internal/record"
 	"github.com/ingot-ml/ingot/registry/name"
 )
 
@@ -43,7 +44,7 @@ func (s *Service) Missing(ctx context.Context, p access.Principal, id string, di
 type search struct {
 	*Service
 	principal access.Principal
-	rec       *pushRecord
+	rec       *record.Push
 	upload    *upload
 	digests   []chunker.Digest
 	places    []found // the answers; zero for a chunk that has no place yet
@@ -52,7 +53,7 @@ type search struct {
 // find returns where each chunk lies that the push may name; the zero value for
 // one that it must upload. It asks, in this order, what is remembered, versions
 // that p may read, and the store for the push's own names.
-func (s *Service) find(ctx context.Context, p access.Principal, rec *pushRecord, u *upload, digests []chunker.Digest) ([]found, error) {
+func (s *Service) find(ctx context.Context, p access.Principal, rec *record.Push, u *upload, digests []chunker.Digest) ([]found, error) {
 	q := search{s, p, rec, u, digests, make([]found, len(digests))}
 	for i, d := range digests {
 		if f, ok := u.get(d); ok {
@@ -152,7 +153,7 @@ func (q *search) candidates(ctx context.Context) []*candidate {
 		q.Logger.WarnContext(ctx, "chunk index failed: chunks that are there will be uploaded again", "error", err)
 		return nil
 	}
-	return rank(hints, wanted, q.rec.repo())
+	return rank(hints, wanted, q.rec.Repo())
 }
 
 // rank orders the hinted versions: those of the push's own repository first, then
@@ -198,11 +199,11 @@ func (q *search) judge(ctx context.Context, src Source) (*body, error) {
 		if len(q.upload.judged()) >= maxSources {
 			return nil, nil
 		}
-		var h head
-		if _, err := q.load(ctx, headKey(repo, src.Version), &h); err != nil {
+		var h record.Head
+		if _, err := q.book.Load(ctx, record.HeadKey(repo, src.Version), &h); err != nil {
 			return nil, err
 		}
-		if h.State == stateCommitted {
+		if h.State == record.Committed {
 			bodyName = h.Body
 		}
 		q.upload.judge(src, bodyName)

@@ -15,6 +15,8 @@ import (
 	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry/internal/access"
 	"github.com/ingot-ml/ingot/registry/internal/blobs"
+	"github.com/ingot-ml/ingot/registry/internal/placement"
+	"github.com/ingot-ml/ingot/registry/internal/record"
 	"github.com/ingot-ml/ingot/registry/internal/registers"
 	"github.com/ingot-ml/ingot/registry/manifest"
 	"github.com/ingot-ml/ingot/registry/name"
@@ -39,7 +41,7 @@ func (s *Service) FileHashes(ctx context.Context, p access.Principal, repo name.
 // it only as long as the first of them waits.
 func (s *Service) hashes(ctx context.Context, repo name.Repo, d chunker.Digest, b *body) (openapi.FileHashes, error) {
 	for {
-		ch := s.hashing.DoChan(hashKey(repo, d), func() (any, error) { return s.loadHashes(ctx, repo, d, b) })
+		ch := s.hashing.DoChan(record.HashesKey(repo, d), func() (any, error) { return s.loadHashes(ctx, repo, d, b) })
 		select {
 		case <-ctx.Done():
 			return openapi.FileHashes{}, ctx.Err()
@@ -56,14 +58,14 @@ func (s *Service) hashes(ctx context.Context, repo name.Repo, d chunker.Digest, 
 }
 
 func (s *Service) loadHashes(ctx context.Context, repo name.Repo, d chunker.Digest, b *body) (openapi.FileHashes, error) {
-	var rec hashRecord
-	v, err := s.load(ctx, hashKey(repo, d), &rec)
+	var rec record.Hashes
+	v, err := s.book.Load(ctx, record.HashesKey(repo, d), &rec)
 	if err != nil {
 		return openapi.FileHashes{}, err
 	}
 	var list openapi.FileHashes
 	if rec.Blob != "" {
-		raw, err := s.readBlob(ctx, rec.Blob, maxHashes)
+		raw, err := blobs.Read(ctx, s.Blobs, rec.Blob, maxHashes)
 		if err == nil {
 			err = json.Unmarshal(raw, &list)
 		}
@@ -76,20 +78,20 @@ func (s *Service) loadHashes(ctx context.Context, repo name.Repo, d chunker.Dige
 }
 
 // keepHashes stores the list. Losing a race is fine: there is one right list.
-func (s *Service) keepHashes(ctx context.Context, repo name.Repo, d chunker.Digest, rec *hashRecord, v registers.Version, list openapi.FileHashes) error {
+func (s *Service) keepHashes(ctx context.Context, repo name.Repo, d chunker.Digest, rec *record.Hashes, v registers.Version, list openapi.FileHashes) error {
 	raw, err := json.Marshal(list)
 	if err != nil {
 		return err
 	}
-	nonce, err := s.token(nonceLen)
+	nonce, err := s.book.Token(record.NonceLen)
 	if err != nil {
 		return err
 	}
-	rec.Blob = fmt.Sprintf("h/%s/%s.%s", repo, d, nonce)
+	rec.Blob = placement.HashesName(repo, d, nonce)
 	if err := s.Blobs.Put(ctx, rec.Blob, raw); err != nil {
 		return err
 	}
-	if _, err := s.swap(ctx, hashKey(repo, d), v, rec); err != nil && !isConflict(err) {
+	if _, err := s.book.Swap(ctx, record.HashesKey(repo, d), v, rec); err != nil && !isConflict(err) {
 		return err
 	}
 	return nil
@@ -170,7 +172,7 @@ func (w *fileHasher) chunk(ctx context.Context, i uint32) ([]byte, error) {
 // logged and left.
 func (s *Service) HashPending(ctx context.Context) error {
 	return s.eachRepo(ctx, "", "", func(repo name.Repo) (bool, error) {
-		return true, s.eachHead(ctx, repo, "", func(d chunker.Digest, h *head) (bool, error) {
+		return true, s.eachHead(ctx, repo, "", func(d chunker.Digest, h *record.Head) (bool, error) {
 			err := s.hashUnhashed(ctx, repo, d, h)
 			if err != nil && ctx.Err() == nil {
 				s.Logger.WarnContext(ctx, "files of a version cannot be hashed", "repo", repo.String(), "version", d.Short(), "error", err)
@@ -181,8 +183,8 @@ func (s *Service) HashPending(ctx context.Context) error {
 	})
 }
 
-func (s *Service) hashUnhashed(ctx context.Context, repo name.Repo, d chunker.Digest, h *head) error {
-	_, _, err := s.Registers.Get(ctx, hashKey(repo, d))
+func (s *Service) hashUnhashed(ctx context.Context, repo name.Repo, d chunker.Digest, h *record.Head) error {
+	_, _, err := s.Registers.Get(ctx, record.HashesKey(repo, d))
 	if !errors.Is(err, registers.ErrNotFound) {
 		return err
 	}

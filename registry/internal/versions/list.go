@@ -7,6 +7,8 @@ import (
 	"github.com/ingot-ml/ingot/chunker"
 	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry/internal/access"
+	"github.com/ingot-ml/ingot/registry/internal/record"
+	"github.com/ingot-ml/ingot/registry/internal/registers"
 	"github.com/ingot-ml/ingot/registry/name"
 )
 
@@ -31,7 +33,7 @@ func (s *Service) eachRepo(ctx context.Context, namespace, after string, f func(
 		if err != nil || len(page) == 0 {
 			return err
 		}
-		repo, _, err := parseKey(page[0].Key)
+		repo, _, err := record.ParseKey(page[0].Key)
 		if err != nil {
 			return err
 		}
@@ -44,22 +46,22 @@ func (s *Service) eachRepo(ctx context.Context, namespace, after string, f func(
 
 // eachHead calls f with the readable versions of repo whose digests are greater
 // than after, in order, until it returns false.
-func (s *Service) eachHead(ctx context.Context, repo name.Repo, after string, f func(chunker.Digest, *head) (bool, error)) error {
+func (s *Service) eachHead(ctx context.Context, repo name.Repo, after string, f func(chunker.Digest, *record.Head) (bool, error)) error {
 	prefix := "m/" + repo.String() + "/"
 	if after != "" {
 		after = prefix + after
 	}
-	return s.each(ctx, prefix, after, func(key string) (bool, error) {
-		var h head
-		if _, err := s.load(ctx, key, &h); err != nil {
+	return s.book.Each(ctx, prefix, after, func(e registers.Entry) (bool, error) {
+		var h record.Head
+		if _, err := s.book.Load(ctx, e.Key, &h); err != nil {
 			return false, err
 		}
-		if !h.readable() {
+		if !h.Readable() {
 			return true, nil
 		}
-		d, err := chunker.ParseDigest(key[len(prefix):])
+		d, err := chunker.ParseDigest(e.Key[len(prefix):])
 		if err != nil {
-			return false, fmt.Errorf("register %q: %w", key, err)
+			return false, fmt.Errorf("register %q: %w", e.Key, err)
 		}
 		return f(d, &h)
 	})
@@ -113,14 +115,14 @@ func checkRepoPage(namespace, after string) error {
 
 func (s *Service) countRepo(ctx context.Context, repo name.Repo) (openapi.RepoInfo, error) {
 	info := openapi.RepoInfo{Name: repo.String()}
-	err := s.eachHead(ctx, repo, "", func(chunker.Digest, *head) (bool, error) {
+	err := s.eachHead(ctx, repo, "", func(chunker.Digest, *record.Head) (bool, error) {
 		info.Versions++
 		return true, nil
 	})
 	if err != nil {
 		return info, err
 	}
-	return info, s.eachTag(ctx, repo, "", func(string, *tagRecord) (bool, error) {
+	return info, s.eachTag(ctx, repo, "", func(string, *record.Tag) (bool, error) {
 		info.Tags++
 		return true, nil
 	})
@@ -142,7 +144,7 @@ func (s *Service) Versions(ctx context.Context, p access.Principal, repo name.Re
 		return list, fmt.Errorf("list versions of %s: %w", repo, err)
 	}
 	limit = pageSize(limit)
-	err = s.eachHead(ctx, repo, after, func(d chunker.Digest, h *head) (bool, error) {
+	err = s.eachHead(ctx, repo, after, func(d chunker.Digest, h *record.Head) (bool, error) {
 		if len(list.Versions) == limit {
 			list.Next = list.Versions[limit-1].Digest.String()
 			return false, nil
@@ -178,7 +180,7 @@ func (s *Service) existing(ctx context.Context, p access.Principal, repo name.Re
 
 func (s *Service) tagsByDigest(ctx context.Context, repo name.Repo) (map[string][]string, error) {
 	tags := map[string][]string{}
-	err := s.eachTag(ctx, repo, "", func(tag string, rec *tagRecord) (bool, error) {
+	err := s.eachTag(ctx, repo, "", func(tag string, rec *record.Tag) (bool, error) {
 		tags[rec.Digest] = append(tags[rec.Digest], tag)
 		return true, nil
 	})
@@ -197,12 +199,12 @@ func (s *Service) Tags(ctx context.Context, p access.Principal, repo name.Repo, 
 		return list, err
 	}
 	limit = pageSize(limit)
-	err := s.eachTag(ctx, repo, after, func(tag string, rec *tagRecord) (bool, error) {
+	err := s.eachTag(ctx, repo, after, func(tag string, rec *record.Tag) (bool, error) {
 		if len(list.Tags) == limit {
 			list.Next = list.Tags[limit-1].Name
 			return false, nil
 		}
-		t, err := rec.view(tag)
+		t, err := viewTag(rec, tag)
 		list.Tags = append(list.Tags, t)
 		return true, err
 	})

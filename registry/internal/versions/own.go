@@ -11,6 +11,7 @@ import (
 	"github.com/ingot-ml/ingot/chunker/codec"
 	"github.com/ingot-ml/ingot/registry/internal/blobs"
 	"github.com/ingot-ml/ingot/registry/internal/placement"
+	"github.com/ingot-ml/ingot/registry/internal/record"
 )
 
 // probing is how many blobs are asked for at a time.
@@ -42,9 +43,9 @@ func (q *search) inPush(ctx context.Context) error {
 }
 
 // probe looks for a chunk under the names that the push's attempts give it.
-func (s *Service) probe(ctx context.Context, rec *pushRecord, u *upload, d chunker.Digest) (found, error) {
+func (s *Service) probe(ctx context.Context, rec *record.Push, u *upload, d chunker.Digest) (found, error) {
 	for attempt := rec.Attempt; attempt >= 0; attempt-- {
-		f, err := s.readPlace(ctx, chunkName(d, u.id, attempt))
+		f, err := s.readPlace(ctx, placement.ChunkName(d, u.id, attempt))
 		if errors.Is(err, blobs.ErrNotFound) {
 			continue
 		}
@@ -67,7 +68,7 @@ func (s *Service) readPlace(ctx context.Context, name string) (found, error) {
 		return found{}, err
 	}
 	var header [codec.HeaderLen]byte
-	if err := s.readInto(ctx, name, 0, header[:]); err != nil {
+	if err := blobs.ReadInto(ctx, s.Blobs, name, 0, header[:]); err != nil {
 		return found{}, err
 	}
 	plain, err := codec.PlainLen(header[:])
@@ -79,7 +80,7 @@ func (s *Service) readPlace(ctx context.Context, name string) (found, error) {
 
 // readBundles learns which chunks lie in bundles of the push that are not known.
 func (s *Service) readBundles(ctx context.Context, u *upload) error {
-	for info, err := range s.Blobs.List(ctx, bundlePrefix(u.id), "") {
+	for info, err := range s.Blobs.List(ctx, placement.BundlesOf(u.id), "") {
 		if err != nil {
 			return err
 		}
@@ -100,7 +101,7 @@ func (s *Service) readBundles(ctx context.Context, u *upload) error {
 
 func (s *Service) readBundle(ctx context.Context, info blobs.Info) ([]placement.Item, error) {
 	prefix := make([]byte, placement.BundlePrefix)
-	if err := s.readInto(ctx, info.Name, 0, prefix); err != nil {
+	if err := blobs.ReadInto(ctx, s.Blobs, info.Name, 0, prefix); err != nil {
 		return nil, err
 	}
 	n, err := placement.ParseBundlePrefix(prefix)
@@ -108,7 +109,7 @@ func (s *Service) readBundle(ctx context.Context, info blobs.Info) ([]placement.
 		return nil, fmt.Errorf("read bundle %q: %w", info.Name, err)
 	}
 	header := make([]byte, placement.BundleHeaderLen(n))
-	if err := s.readInto(ctx, info.Name, 0, header); err != nil {
+	if err := blobs.ReadInto(ctx, s.Blobs, info.Name, 0, header); err != nil {
 		return nil, err
 	}
 	items, err := placement.ParseBundleHeader(header, info.Size)
@@ -117,12 +118,3 @@ func (s *Service) readBundle(ctx context.Context, info blobs.Info) ([]placement.
 	}
 	return items, nil
 }
-
-// chunkName is the name of an encoded chunk that is a blob of its own. No two
-// attempts of any push share one.
-func chunkName(d chunker.Digest, push string, attempt int) string {
-	hash := d.String()
-	return fmt.Sprintf("c/%s/%s.%s.%d", hash[:3], hash, push, attempt)
-}
-
-func bundlePrefix(push string) string { return "u/" + push + "/" }

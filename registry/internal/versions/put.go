@@ -14,6 +14,7 @@ import (
 	"github.com/ingot-ml/ingot/registry/internal/access"
 	"github.com/ingot-ml/ingot/registry/internal/blobs"
 	"github.com/ingot-ml/ingot/registry/internal/placement"
+	"github.com/ingot-ml/ingot/registry/internal/record"
 )
 
 // writing is how many blobs of one batch are written at a time.
@@ -71,8 +72,8 @@ func (s *Service) PutChunk(ctx context.Context, p access.Principal, id string, d
 
 // putOwn makes a verified chunk a blob. made is false when an earlier try, whose
 // answer was lost, had made it.
-func (s *Service) putOwn(ctx context.Context, rec *pushRecord, u *upload, e Encoded, plain uint32) (made bool, err error) {
-	name := chunkName(e.Digest, u.id, rec.Attempt)
+func (s *Service) putOwn(ctx context.Context, rec *record.Push, u *upload, e Encoded, plain uint32) (made bool, err error) {
+	name := placement.ChunkName(e.Digest, u.id, rec.Attempt)
 	err = s.Blobs.Put(ctx, name, e.Bytes)
 	if err == nil {
 		u.put(e.Digest, found{placement.Entry{Object: name, Length: uint32(len(e.Bytes))}, plain})
@@ -149,7 +150,7 @@ func verifyFresh(u *upload, chunks []Encoded) ([]verified, error) {
 	return fresh, nil
 }
 
-func (s *Service) putLarge(ctx context.Context, rec *pushRecord, u *upload, chunks []verified) (openapi.Received, error) {
+func (s *Service) putLarge(ctx context.Context, rec *record.Push, u *upload, chunks []verified) (openapi.Received, error) {
 	made := make([]bool, len(chunks))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(writing)
@@ -177,7 +178,7 @@ func (s *Service) putBundle(ctx context.Context, u *upload, chunks []verified) (
 	if len(chunks) == 0 {
 		return 0, nil
 	}
-	nonce, err := s.token(nonceLen)
+	nonce, err := s.book.Token(record.NonceLen)
 	if err != nil {
 		return 0, err
 	}
@@ -188,7 +189,7 @@ func (s *Service) putBundle(ctx context.Context, u *upload, chunks []verified) (
 		parts = append(parts, c.Bytes)
 	}
 	parts[0] = placement.BundleHeader(items)
-	name := bundlePrefix(u.id) + nonce
+	name := placement.BundlesOf(u.id) + nonce
 	if err := s.Blobs.Put(ctx, name, parts...); err != nil {
 		return 0, err
 	}

@@ -11,19 +11,20 @@ import (
 	"github.com/ingot-ml/ingot/registry/internal/access"
 	"github.com/ingot-ml/ingot/registry/internal/blobs"
 	"github.com/ingot-ml/ingot/registry/internal/placement"
+	"github.com/ingot-ml/ingot/registry/internal/record"
 	"github.com/ingot-ml/ingot/registry/internal/registers"
 	"github.com/ingot-ml/ingot/registry/name"
 )
 
 // readHead returns the head of a version that can be read. The caller has asked
 // the policy.
-func (s *Service) readHead(ctx context.Context, repo name.Repo, d chunker.Digest) (*head, registers.Version, error) {
-	var h head
-	v, err := s.load(ctx, headKey(repo, d), &h)
+func (s *Service) readHead(ctx context.Context, repo name.Repo, d chunker.Digest) (*record.Head, registers.Version, error) {
+	var h record.Head
+	v, err := s.book.Load(ctx, record.HeadKey(repo, d), &h)
 	if err != nil {
 		return nil, "", fmt.Errorf("read version %s@%s: %w", repo, d.Short(), err)
 	}
-	if !h.readable() {
+	if !h.Readable() {
 		return nil, "", notFound("%s: not found", versionName(repo, d))
 	}
 	return &h, v, nil

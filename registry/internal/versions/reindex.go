@@ -7,6 +7,7 @@ import (
 
 	"github.com/ingot-ml/ingot/chunker"
 	"github.com/ingot-ml/ingot/registry/internal/blobs"
+	"github.com/ingot-ml/ingot/registry/internal/record"
 	"github.com/ingot-ml/ingot/registry/name"
 )
 
@@ -14,7 +15,7 @@ import (
 // version whose body is damaged is logged and left out.
 func (s *Service) Reindex(ctx context.Context) error {
 	err := s.eachRepo(ctx, "", "", func(repo name.Repo) (bool, error) {
-		return true, s.eachHead(ctx, repo, "", func(d chunker.Digest, h *head) (bool, error) {
+		return true, s.eachHead(ctx, repo, "", func(d chunker.Digest, h *record.Head) (bool, error) {
 			return true, s.reindexOne(ctx, repo, d, h)
 		})
 	})
@@ -24,7 +25,7 @@ func (s *Service) Reindex(ctx context.Context) error {
 	return nil
 }
 
-func (s *Service) reindexOne(ctx context.Context, repo name.Repo, d chunker.Digest, h *head) error {
+func (s *Service) reindexOne(ctx context.Context, repo name.Repo, d chunker.Digest, h *record.Head) error {
 	b, err := s.loadBody(ctx, h.Body)
 	if errors.Is(err, errDamaged) || errors.Is(err, blobs.ErrNotFound) {
 		s.Logger.ErrorContext(ctx, "body of a version cannot be read", "repo", repo.String(), "version", d.Short(), "error", err)

@@ -3,8 +3,7 @@ package versions
 import (
 	"context"
 	"crypto/rand"
-	"encoding/hex"
-	"fmt"
+	"errors"
 	"io"
 	"log/slog"
 	"time"
@@ -16,6 +15,7 @@ import (
 	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry/internal/access"
 	"github.com/ingot-ml/ingot/registry/internal/blobs"
+	"github.com/ingot-ml/ingot/registry/internal/record"
 	"github.com/ingot-ml/ingot/registry/internal/registers"
 	"github.com/ingot-ml/ingot/registry/name"
 )
@@ -73,6 +73,7 @@ type Source struct {
 // exist for it.
 type Service struct {
 	Config
+	book     record.Book
 	bodies   *bodyCache
 	uploads  *uploads
 	lists    listCache
@@ -96,23 +97,12 @@ func New(c Config) *Service {
 	}
 	return &Service{
 		Config:   c,
+		book:     record.Book{Registers: c.Registers, Rand: c.Rand},
 		bodies:   newBodyCache(c.BodyCache),
 		uploads:  newUploads(c.PushMemory),
 		weighing: semaphore.NewWeighted(1),
 	}
 }
-
-// token returns n random bytes as lower-case hex digits.
-func (s *Service) token(n int) (string, error) {
-	b := make([]byte, n)
-	if _, err := io.ReadFull(s.Rand, b); err != nil {
-		return "", fmt.Errorf("read randomness: %w", err)
-	}
-	return hex.EncodeToString(b), nil
-}
-
-// nonceLen is the random bytes that make two writes of one register differ.
-const nonceLen = 8
 
 // readable returns nil when p may read repo, else an error that says that what
 // does not exist.
@@ -139,6 +129,8 @@ func (s *Service) allowed(p access.Principal, repo name.Repo, a access.Action, w
 func versionName(repo name.Repo, d chunker.Digest) string { return repo.String() + "@" + d.Short() }
 
 func tagName(repo name.Repo, tag string) string { return repo.String() + ":" + tag }
+
+func isConflict(err error) bool { return errors.Is(err, registers.ErrConflict) }
 
 func notFound(format string, args ...any) error {
 	return openapi.Errorf(openapi.CodeNotFound, format, args...)

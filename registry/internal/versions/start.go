@@ -7,6 +7,7 @@ import (
 
 	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry/internal/access"
+	"github.com/ingot-ml/ingot/registry/internal/record"
 	"github.com/ingot-ml/ingot/registry/internal/registers"
 	"github.com/ingot-ml/ingot/registry/name"
 )
@@ -24,35 +25,27 @@ func (s *Service) StartPush(ctx context.Context, p access.Principal, repo name.R
 	if err := s.allowed(p, repo, access.Push, "repository "+repo.String()); err != nil {
 		return openapi.Push{}, err
 	}
-	var gc gcRecord
-	if _, err := s.load(ctx, gcKey, &gc); err != nil {
+	var gc record.Collection
+	if _, err := s.book.Load(ctx, record.CollectionKey, &gc); err != nil {
 		return openapi.Push{}, fmt.Errorf("start push: %w", err)
 	}
-	id, err := s.token(pushIDLen)
+	id, err := s.book.Token(pushIDLen)
 	if err != nil {
 		return openapi.Push{}, fmt.Errorf("start push: %w", err)
 	}
-	rec := pushRecord{
+	rec := record.Push{
 		Namespace: repo.Namespace, Model: repo.Name, Subject: p.Subject,
-		Since: gc.Epoch, List: gc.active(), E0: gc.Epoch,
+		Since: gc.Epoch, List: gc.Active(), E0: gc.Epoch,
 		Expires: s.Now().Add(s.PushTTL).UTC(), State: openapi.PushOpen,
 	}
-	if _, err := s.swap(ctx, pushKey(id), registers.Absent, &rec); err != nil {
+	if _, err := s.book.Swap(ctx, record.PushKey(id), registers.Absent, &rec); err != nil {
 		return openapi.Push{}, fmt.Errorf("start push: %w", err)
 	}
-	return rec.view(id), nil
+	return viewPush(&rec, id), nil
 }
 
-// active returns the list whose names count as absent, or none.
-func (g *gcRecord) active() string {
-	if g.Phase == phaseIdle {
-		return ""
-	}
-	return g.List
-}
-
-func (r *pushRecord) view(id string) openapi.Push {
-	return openapi.Push{ID: id, Repo: r.repo().String(), State: r.State, Expires: r.Expires, Parallel: parallel}
+func viewPush(r *record.Push, id string) openapi.Push {
+	return openapi.Push{ID: id, Repo: r.Repo().String(), State: r.State, Expires: r.Expires, Parallel: parallel}
 }
 
 // Push tells how a push stands.
@@ -61,21 +54,21 @@ func (s *Service) Push(ctx context.Context, p access.Principal, id string) (open
 	if err != nil {
 		return openapi.Push{}, err
 	}
-	return rec.view(id), nil
+	return viewPush(rec, id), nil
 }
 
 // loadPush reads the record of a push that p has started. One that has expired
 // reads as aborted.
-func (s *Service) loadPush(ctx context.Context, p access.Principal, id string) (*pushRecord, registers.Version, error) {
+func (s *Service) loadPush(ctx context.Context, p access.Principal, id string) (*record.Push, registers.Version, error) {
 	if len(id) != 2*pushIDLen || strings.Trim(id, "0123456789abcdef") != "" {
 		return nil, "", openapi.Errorf(openapi.CodeBadName, "push %.40q: want %d hex digits", id, 2*pushIDLen)
 	}
-	var rec pushRecord
-	v, err := s.load(ctx, pushKey(id), &rec)
+	var rec record.Push
+	v, err := s.book.Load(ctx, record.PushKey(id), &rec)
 	if err != nil {
 		return nil, "", fmt.Errorf("read push %s: %w", id, err)
 	}
-	if v == registers.Absent || rec.Subject != p.Subject || s.Policy.Allow(p, rec.repo(), access.Push) != nil {
+	if v == registers.Absent || rec.Subject != p.Subject || s.Policy.Allow(p, rec.Repo(), access.Push) != nil {
 		return nil, "", notFound("push %s: not found", id)
 	}
 	if rec.State == openapi.PushOpen && !s.Now().Before(rec.Expires) {
@@ -85,7 +78,7 @@ func (s *Service) loadPush(ctx context.Context, p access.Principal, id string) (
 }
 
 // openPush returns a push that takes chunks, and what is remembered of it.
-func (s *Service) openPush(ctx context.Context, p access.Principal, id string) (*pushRecord, *upload, error) {
+func (s *Service) openPush(ctx context.Context, p access.Principal, id string) (*record.Push, *upload, error) {
 	rec, _, err := s.loadPush(ctx, p, id)
 	if err != nil {
 		return nil, nil, err
@@ -95,7 +88,7 @@ func (s *Service) openPush(ctx context.Context, p access.Principal, id string) (
 }
 
 // uploadOf returns what is remembered of a push, if that takes chunks.
-func (s *Service) uploadOf(ctx context.Context, id string, rec *pushRecord) (*upload, error) {
+func (s *Service) uploadOf(ctx context.Context, id string, rec *record.Push) (*upload, error) {
 	if rec.State != openapi.PushOpen {
 		return nil, openapi.Errorf(openapi.CodePushClosed, "push %s is %s: start another", id, rec.State)
 	}

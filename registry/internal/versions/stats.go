@@ -12,6 +12,8 @@ import (
 	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry/internal/access"
 	"github.com/ingot-ml/ingot/registry/internal/blobs"
+	"github.com/ingot-ml/ingot/registry/internal/placement"
+	"github.com/ingot-ml/ingot/registry/internal/record"
 	"github.com/ingot-ml/ingot/registry/name"
 )
 
@@ -86,7 +88,7 @@ func (w *weighing) repo(ctx context.Context, repo name.Repo) error {
 		w.now.Namespace = repo.Namespace
 	}
 	versions, tags := 0, 0
-	err := w.eachHead(ctx, repo, "", func(_ chunker.Digest, h *head) (bool, error) {
+	err := w.eachHead(ctx, repo, "", func(_ chunker.Digest, h *record.Head) (bool, error) {
 		versions++
 		w.now.Total += h.Size
 		return true, w.body(ctx, h.Body)
@@ -94,7 +96,7 @@ func (w *weighing) repo(ctx context.Context, repo name.Repo) error {
 	if err != nil {
 		return err
 	}
-	err = w.eachTag(ctx, repo, "", func(string, *tagRecord) (bool, error) {
+	err = w.eachTag(ctx, repo, "", func(string, *record.Tag) (bool, error) {
 		tags++
 		return true, nil
 	})
@@ -158,7 +160,7 @@ func (s *Service) weighStore(ctx context.Context) (bytes int64, count int, err e
 		if err != nil {
 			return 0, 0, err
 		}
-		if !strings.HasPrefix(info.Name, "gl/") { // lists come and go
+		if !strings.HasPrefix(info.Name, placement.Lists.Prefix()) { // lists come and go
 			count++
 			bytes += info.Size
 		}

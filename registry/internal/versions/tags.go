@@ -9,6 +9,7 @@ import (
 	"github.com/ingot-ml/ingot/chunker"
 	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry/internal/access"
+	"github.com/ingot-ml/ingot/registry/internal/record"
 	"github.com/ingot-ml/ingot/registry/internal/registers"
 	"github.com/ingot-ml/ingot/registry/name"
 )
@@ -22,17 +23,17 @@ func (s *Service) Tag(ctx context.Context, p access.Principal, repo name.Repo, t
 	if err := s.readable(p, repo, what); err != nil {
 		return openapi.Tag{}, err
 	}
-	var rec tagRecord
-	if _, err := s.load(ctx, tagKey(repo, tag), &rec); err != nil {
+	var rec record.Tag
+	if _, err := s.book.Load(ctx, record.TagKey(repo, tag), &rec); err != nil {
 		return openapi.Tag{}, fmt.Errorf("read tag %s: %w", what, err)
 	}
 	if rec.Digest == "" {
 		return openapi.Tag{}, notFound("%s: not found", what)
 	}
-	return rec.view(tag)
+	return viewTag(&rec, tag)
 }
 
-func (r *tagRecord) view(tag string) (openapi.Tag, error) {
+func viewTag(r *record.Tag, tag string) (openapi.Tag, error) {
 	d, err := chunker.ParseDigest(r.Digest)
 	if err != nil {
 		return openapi.Tag{}, fmt.Errorf("read tag %s: %w", tag, err)
@@ -72,8 +73,8 @@ func (s *Service) SetTag(ctx context.Context, p access.Principal, repo name.Repo
 // other.
 func (s *Service) setTag(ctx context.Context, p access.Principal, repo name.Repo, tag string, d chunker.Digest, expect string) (openapi.Tag, error) {
 	for range rounds {
-		var rec tagRecord
-		v, err := s.load(ctx, tagKey(repo, tag), &rec)
+		var rec record.Tag
+		v, err := s.book.Load(ctx, record.TagKey(repo, tag), &rec)
 		if err != nil {
 			return openapi.Tag{}, fmt.Errorf("set tag %s:%s: %w", repo, tag, err)
 		}
@@ -95,14 +96,14 @@ func (s *Service) setTag(ctx context.Context, p access.Principal, repo name.Repo
 		if err != nil {
 			return openapi.Tag{}, err
 		}
-		return rec.view(tag)
+		return viewTag(&rec, tag)
 	}
 	return openapi.Tag{}, conflict("tag %s:%s: others move it: try again", repo, tag)
 }
 
 // swapTag writes where a tag points, and tells that it has changed.
-func (s *Service) swapTag(ctx context.Context, repo name.Repo, tag string, v registers.Version, rec *tagRecord) (registers.Version, error) {
-	v, err := s.swap(ctx, tagKey(repo, tag), v, rec)
+func (s *Service) swapTag(ctx context.Context, repo name.Repo, tag string, v registers.Version, rec *record.Tag) (registers.Version, error) {
+	v, err := s.book.Swap(ctx, record.TagKey(repo, tag), v, rec)
 	if err == nil && s.TagChanged != nil {
 		s.TagChanged(repo, openapi.TagEvent{Repo: repo.String(), Tag: tag, Digest: rec.Digest, Updated: rec.At})
 	}
@@ -129,16 +130,16 @@ func checkExpect(repo name.Repo, tag, got, expect, to string) error {
 // to be retired is taken back. It returns false for one that is gone.
 func (s *Service) keep(ctx context.Context, repo name.Repo, d chunker.Digest) (bool, error) {
 	for range rounds {
-		var h head
-		v, err := s.load(ctx, headKey(repo, d), &h)
+		var h record.Head
+		v, err := s.book.Load(ctx, record.HeadKey(repo, d), &h)
 		if err != nil {
 			return false, fmt.Errorf("look after %s: %w", versionName(repo, d), err)
 		}
-		if h.State != stateCondemned {
-			return h.State == stateCommitted, nil
+		if h.State != record.Condemned {
+			return h.State == record.Committed, nil
 		}
-		h.State = stateCommitted
-		if _, err = s.swap(ctx, headKey(repo, d), v, &h); !isConflict(err) {
+		h.State = record.Committed
+		if _, err = s.book.Swap(ctx, record.HeadKey(repo, d), v, &h); !isConflict(err) {
 			return err == nil, err
 		}
 	}
@@ -148,7 +149,7 @@ func (s *Service) keep(ctx context.Context, repo name.Repo, d chunker.Digest) (b
 // untag takes a tag back from a version that is gone, and returns an error that
 // says so. The tag goes to where it was, if that version is still there: since no
 // tag was on it for a moment, it may have been retired too.
-func (s *Service) untag(ctx context.Context, repo name.Repo, tag string, rec *tagRecord, v registers.Version) error {
+func (s *Service) untag(ctx context.Context, repo name.Repo, tag string, rec *record.Tag, v registers.Version) error {
 	gone := conflict("tag %s: the version was retired at the same time", tagName(repo, tag))
 	for _, digest := range []string{rec.Prev, ""} {
 		rec.Prev, rec.Digest = rec.Digest, digest
@@ -161,7 +162,7 @@ func (s *Service) untag(ctx context.Context, repo name.Repo, tag string, rec *ta
 		if digest == "" {
 			break
 		}
-		back, err := rec.view(tag)
+		back, err := viewTag(rec, tag)
 		if err != nil {
 			return err
 		}
@@ -182,8 +183,8 @@ func (s *Service) DeleteTag(ctx context.Context, p access.Principal, repo name.R
 		return err
 	}
 	for range rounds {
-		var rec tagRecord
-		v, err := s.load(ctx, tagKey(repo, tag), &rec)
+		var rec record.Tag
+		v, err := s.book.Load(ctx, record.TagKey(repo, tag), &rec)
 		if err != nil {
 			return fmt.Errorf("delete tag %s:%s: %w", repo, tag, err)
 		}
@@ -211,9 +212,9 @@ func (s *Service) Delete(ctx context.Context, p access.Principal, repo name.Repo
 	if err != nil {
 		return err
 	}
-	if h.State == stateCommitted {
-		h.State = stateCondemned
-		if v, err = s.swap(ctx, headKey(repo, d), v, h); err != nil {
+	if h.State == record.Committed {
+		h.State = record.Condemned
+		if v, err = s.book.Swap(ctx, record.HeadKey(repo, d), v, h); err != nil {
 			return s.lostRace(repo, d, err)
 		}
 	}
@@ -221,11 +222,11 @@ func (s *Service) Delete(ctx context.Context, p access.Principal, repo name.Repo
 	if err != nil {
 		return err
 	}
-	h.State, h.At = stateDead, s.Now().UTC()
+	h.State, h.At = record.Dead, s.Now().UTC()
 	if len(tags) > 0 {
-		h.State = stateCommitted
+		h.State = record.Committed
 	}
-	if _, err := s.swap(ctx, headKey(repo, d), v, h); err != nil {
+	if _, err := s.book.Swap(ctx, record.HeadKey(repo, d), v, h); err != nil {
 		return s.lostRace(repo, d, err)
 	}
 	if len(tags) > 0 {
@@ -254,7 +255,7 @@ func (s *Service) lostRace(repo name.Repo, d chunker.Digest, err error) error {
 
 // tagsOf returns the tags of repo that point at d.
 func (s *Service) tagsOf(ctx context.Context, repo name.Repo, d chunker.Digest) (tags []string, err error) {
-	err = s.eachTag(ctx, repo, "", func(tag string, rec *tagRecord) (bool, error) {
+	err = s.eachTag(ctx, repo, "", func(tag string, rec *record.Tag) (bool, error) {
 		if rec.Digest == d.String() {
 			tags = append(tags, tag)
 		}
@@ -265,19 +266,19 @@ func (s *Service) tagsOf(ctx context.Context, repo name.Repo, d chunker.Digest) 
 
 // eachTag calls f with the tags of repo that are greater than after and not
 // deleted, in order, until it returns false.
-func (s *Service) eachTag(ctx context.Context, repo name.Repo, after string, f func(string, *tagRecord) (bool, error)) error {
-	prefix := tagKey(repo, "")
+func (s *Service) eachTag(ctx context.Context, repo name.Repo, after string, f func(string, *record.Tag) (bool, error)) error {
+	prefix := record.TagKey(repo, "")
 	if after != "" {
 		after = prefix + after
 	}
-	return s.each(ctx, prefix, after, func(key string) (bool, error) {
-		var rec tagRecord
-		if _, err := s.load(ctx, key, &rec); err != nil {
+	return s.book.Each(ctx, prefix, after, func(e registers.Entry) (bool, error) {
+		var rec record.Tag
+		if _, err := s.book.Load(ctx, e.Key, &rec); err != nil {
 			return false, err
 		}
 		if rec.Digest == "" {
 			return true, nil
 		}
-		return f(key[len(prefix):], &rec)
+		return f(e.Key[len(prefix):], &rec)
 	})
 }
