@@ -86,13 +86,14 @@ var allowed = map[string][]string{
 		"nodecache", "nodecache/gate", "openapi", "registry", "registry/name", "registry/manifest"},
 
 	// Floor 6: whole-system tests and their programs.
-	"integration":          {},
-	"integration/bench":    {"chunker/synth", "integration/measure"},
-	"integration/loaders":  {"chunker/synth", "integration/measure"},
-	"integration/measure":  {},
-	"integration/needtest": {},
-	"integration/peers":    {"chunker/synth", "integration/measure"},
-	"integration/summary":  {},
+	"integration":            {},
+	"integration/bench":      {"chunker/synth", "integration/measure"},
+	"integration/faultproxy": {},
+	"integration/loaders":    {"chunker/synth", "integration/measure"},
+	"integration/measure":    {},
+	"integration/needtest":   {},
+	"integration/peers":      {"chunker/synth", "integration/measure"},
+	"integration/summary":    {},
 }
 
 // owners names the only package that may import each heavy module.
