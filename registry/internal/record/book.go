@@ -33,7 +33,7 @@ func (b Book) Load(ctx context.Context, key string, rec Record) (registers.Versi
 	if err := json.Unmarshal(val, rec); err != nil {
 		return registers.Absent, fmt.Errorf("read register %q: %w", key, err)
 	}
-	if got := rec.Mark().V; got != Version {
+	if got := rec.Mark().V; got != rec.Form() {
 		return registers.Absent, fmt.Errorf("read register %q: version %d was written by another ingot", key, got)
 	}
 	return v, nil
@@ -47,7 +47,7 @@ func (b Book) Swap(ctx context.Context, key string, want registers.Version, rec 
 		return registers.Absent, err
 	}
 	m := rec.Mark()
-	m.V, m.Seq, m.Nonce = Version, m.Seq+1, nonce
+	m.V, m.Seq, m.Nonce = rec.Form(), m.Seq+1, nonce
 	val, err := json.Marshal(rec)
 	if err != nil {
 		return registers.Absent, fmt.Errorf("write register %q: %w", key, err)

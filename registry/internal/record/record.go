@@ -11,6 +11,7 @@ package record
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,11 +30,21 @@ type Stamp struct {
 // Version is the version of the records' JSON.
 const Version = 1
 
+// repointing is the version of a head that has a Next: a program that does not know
+// of it would lose it.
+const repointing = 2
+
 // Mark implements Record.
 func (s *Stamp) Mark() *Stamp { return s }
 
+// Form returns the version of the record's JSON.
+func (*Stamp) Form() int { return Version }
+
 // Record is a register's value; it embeds a Stamp.
-type Record interface{ Mark() *Stamp }
+type Record interface {
+	Mark() *Stamp
+	Form() int
+}
 
 // The states of a version's head.
 const (
@@ -53,8 +64,25 @@ type Head struct {
 	Push  string    `json:"push"`
 	By    string    `json:"by"`
 	At    time.Time `json:"at"` // of the commit, later of the retirement
+	// Next is the body that a committed head is to name instead of Body, once what it
+	// names is checked against the collections that began after NextE0; empty for none.
+	// Readers do not look at it, collections mark what both name.
+	Next   string `json:"next,omitempty"`
+	NextE0 uint64 `json:"next_e0,omitempty"`
 	Facts
 }
+
+// Form implements Record.
+func (h *Head) Form() int {
+	if h.Next != "" {
+		return repointing
+	}
+	return Version
+}
+
+// Drop takes Next away, which anybody may do at any time: it costs whoever points
+// the version elsewhere a try.
+func (h *Head) Drop() { h.Next, h.NextE0 = "", 0 }
 
 // Facts describe a version so that a list need not read bodies.
 type Facts struct {
@@ -101,6 +129,35 @@ type Hashes struct {
 	Blob string `json:"blob"`
 }
 
+// The states of an object in quarantine.
+const (
+	Bad     = "bad"     // it is not what it should be, or not there
+	Cleared = "cleared" // it is gone and no version names it, or it is as it should be
+)
+
+// Quarantine is the register q/<hash of the object's name>: an object that nothing
+// new may name.
+type Quarantine struct {
+	Stamp
+	Object string    `json:"object"`
+	Reason string    `json:"reason"`
+	Digest string    `json:"digest"` // of the chunk or version; empty where several are meant
+	At     time.Time `json:"at"`
+	State  string    `json:"state"`
+	// Places are where in the object bad chunks begin, ascending; none means all of
+	// it.
+	Places []uint32 `json:"places,omitempty"`
+}
+
+// Covers tells whether what begins at that offset of the object is bad.
+func (q *Quarantine) Covers(offset uint32) bool {
+	if q.State != Bad {
+		return false
+	}
+	_, found := slices.BinarySearch(q.Places, offset)
+	return found || len(q.Places) == 0
+}
+
 // The phases of a collection.
 const (
 	Idle       = "idle"
@@ -141,6 +198,14 @@ func HeadKey(r name.Repo, d chunker.Digest) string { return HeadPrefix + r.Strin
 
 // HashesKey returns the register of a version's hashes.
 func HashesKey(r name.Repo, d chunker.Digest) string { return "h/" + r.String() + "/" + d.String() }
+
+// QuarantinePrefix is what the keys of all quarantine registers begin with.
+const QuarantinePrefix = "q/"
+
+// QuarantineKey returns the register of an object in quarantine.
+func QuarantineKey(object string) string {
+	return QuarantinePrefix + chunker.Sum([]byte(object)).String()[:32]
+}
 
 // PushKey returns the register of a push.
 func PushKey(id string) string { return "p/" + id }
