@@ -48,6 +48,9 @@ var allowed = map[string][]string{
 		"registry/internal/access", "registry/internal/blobs", "registry/internal/placement", "registry/internal/record",
 		"registry/internal/registers"},
 
+	"registry/internal/collect": {"chunker", "openapi", "registry/name", "registry/internal/blobs",
+		"registry/internal/placement", "registry/internal/record", "registry/internal/registers"},
+
 	"registry/internal/events": {"openapi", "registry/internal/access", "registry/name"},
 	"registry/internal/nodes":  {"openapi", "registry/internal/access", "registry/name"},
 
