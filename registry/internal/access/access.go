@@ -32,12 +32,15 @@ const (
 	Read   Action = "read"
 	Push   Action = "push"
 	Delete Action = "delete"
+	// Admin is the upkeep of the registry as a whole, of no repository.
+	Admin Action = "admin"
 )
 
 // Policy decides. Implementations are safe for concurrent use and fast: the
 // registry asks once for every chunk.
 type Policy interface {
-	// Allow returns nil when p may do a to repo, and ErrDenied when not.
+	// Allow returns nil when p may do a to repo, and ErrDenied when not. For Admin,
+	// repo is the zero Repo.
 	Allow(p Principal, repo name.Repo, a Action) error
 }
 

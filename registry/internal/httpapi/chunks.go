@@ -21,6 +21,10 @@ func (a *API) getChunk(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	direct, err := directOf(c)
+	if err != nil {
+		return err
+	}
 	located, err := a.locate(c, []uint32{index})
 	if err != nil {
 		return err
@@ -32,6 +36,14 @@ func (a *API) getChunk(c echo.Context) error {
 		header.Set("Cache-Control", forever)
 		return c.NoContent(http.StatusNotModified)
 	}
+	if direct {
+		if url, ok := a.elsewhere(c, chunk); ok {
+			header.Set("Location", url)
+			header.Set("Cache-Control", "no-store")
+			header.Set("Ingot-Chunk", chunk.Digest.String())
+			return c.NoContent(http.StatusTemporaryRedirect)
+		}
+	}
 	r, err := a.service.OpenChunk(c.Request().Context(), chunk)
 	if err != nil {
 		return err
@@ -42,6 +54,32 @@ func (a *API) getChunk(c echo.Context) error {
 	header.Set("Ingot-Chunk", chunk.Digest.String())
 	a.stream(c, openapi.MediaChunk, chunk.Length, func(w io.Writer) error { return copyChunk(w, r, chunk) })
 	return nil
+}
+
+// directOf tells whether the caller of a chunk may be sent to the store for it.
+func directOf(c echo.Context) (bool, error) {
+	switch direct := c.QueryParam("direct"); direct {
+	case "", openapi.DirectYes:
+		return direct != "", nil
+	default:
+		return false, openapi.Errorf(openapi.CodeBadRequest, "direct %.20q: want %q, or nothing", direct, openapi.DirectYes)
+	}
+}
+
+// elsewhere returns where the caller can get the chunk, if anywhere. A store that
+// gives no address now may still give the bytes. The address holds for GET alone,
+// and is a secret that no log gets.
+func (a *API) elsewhere(c echo.Context, chunk versions.Located) (url string, ok bool) {
+	r := c.Request()
+	if a.redirect == nil || r.Method != http.MethodGet {
+		return "", false
+	}
+	url, ok, err := a.redirect(r.Context(), chunk)
+	if err != nil {
+		a.logger.WarnContext(r.Context(), "no address for a chunk, so its bytes are sent", "chunk", chunk.Digest.Short(), "error", err)
+		return "", false
+	}
+	return url, ok
 }
 
 // locate finds chunks of the version that the path names.

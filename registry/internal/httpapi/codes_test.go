@@ -108,6 +108,14 @@ func (f *failing) Forget(string) error { return f.err }
 
 func (f *failing) List(access.Principal, string) (l openapi.NodeList, err error) { return l, f.err }
 
+func (f *failing) Run(context.Context, httpapi.Collection) (r openapi.GCReport, err error) {
+	return r, f.err
+}
+
+func (f *failing) Verify(context.Context, bool, func(openapi.VerifyProgress)) (r openapi.VerifyReport, err error) {
+	return r, f.err
+}
+
 // TestEveryCodeOfEveryOperation sends each operation a request that is right, and
 // has it fail in every way that registry.yaml names for it. Those that ask no
 // service can only be unavailable, when the registry stops.
@@ -117,7 +125,9 @@ func TestEveryCodeOfEveryOperation(t *testing.T) {
 		t.Fatal(err)
 	}
 	service := &failing{}
-	api := httpapi.New(httpapi.Config{Service: service, Events: service, Nodes: service, Memory: 16 << 20})
+	api := httpapi.New(httpapi.Config{
+		Service: service, Events: service, Nodes: service, Collector: service, Verifier: service, Memory: 16 << 20,
+	})
 	pairs := 0
 	for path, item := range doc.Paths.Map() {
 		for method, op := range item.Operations() {
@@ -190,8 +200,13 @@ func rightRequest(method, path string, op *openapi3.Operation) *http.Request {
 		openapi.MediaChunk:    []byte("x"),
 		openapi.MediaManifest: []byte("x"),
 	}
-	if op.OperationID == "reportNode" {
+	switch op.OperationID {
+	case "reportNode":
 		bodies["application/json"] = []byte(`{"program":"","ttl":1,"models":[],"tiers":{"disk":` + noTier + `,"ram":` + noTier + `,"gpu":` + noTier + `}}`)
+	case "collectGarbage":
+		bodies["application/json"] = []byte(`{"dry_run":false}`)
+	case "verifyStore":
+		bodies["application/json"] = []byte(`{"deep":true}`)
 	}
 	for media := range op.RequestBody.Value.Content {
 		r := httptest.NewRequest(method, path, bytes.NewReader(bodies[media]))

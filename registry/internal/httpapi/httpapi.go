@@ -14,14 +14,23 @@ import (
 
 	"github.com/ingot-ml/ingot/chunker"
 	"github.com/ingot-ml/ingot/chunker/codec"
+	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry/internal/access"
 )
 
 // Config is what an API works with.
 type Config struct {
-	Service Service
-	Events  Events
-	Nodes   Nodes
+	Service   Service
+	Events    Events
+	Nodes     Nodes
+	Collector Collector
+	Verifier  Verifier
+	// Redirect sends callers who allow it to the store for chunks; nil sends nobody.
+	Redirect Redirect
+	// ReadOnly refuses whatever would change something that is stored.
+	ReadOnly bool
+	// Policy says who may do what to the registry as a whole; nil is access.Open.
+	Policy access.Policy
 	// Principal tells who asks; nil means that everybody is access.Anonymous.
 	Principal func(*http.Request) access.Principal
 	// Memory is how many bytes request bodies and the work on them may take
@@ -38,6 +47,11 @@ type API struct {
 	service   Service
 	events    Events
 	nodes     Nodes
+	collector Collector
+	verifier  Verifier
+	redirect  Redirect
+	readOnly  bool
+	policy    access.Policy
 	principal func(*http.Request) access.Principal
 	logger    *slog.Logger
 	version   string
@@ -50,6 +64,8 @@ type API struct {
 	draining  atomic.Bool
 	drained   chan struct{} // closed when draining begins
 	load      load
+
+	collecting, verifying atomic.Bool
 }
 
 // New returns an API of the service.
@@ -58,6 +74,11 @@ func New(c Config) *API {
 		service:   c.Service,
 		events:    c.Events,
 		nodes:     c.Nodes,
+		collector: c.Collector,
+		verifier:  c.Verifier,
+		redirect:  c.Redirect,
+		readOnly:  c.ReadOnly,
+		policy:    c.Policy,
 		principal: c.Principal,
 		logger:    c.Logger,
 		version:   c.Version,
@@ -71,6 +92,9 @@ func New(c Config) *API {
 	}
 	if a.principal == nil {
 		a.principal = func(*http.Request) access.Principal { return access.Anonymous }
+	}
+	if a.policy == nil {
+		a.policy = access.Open{}
 	}
 	if a.logger == nil {
 		a.logger = slog.New(slog.DiscardHandler)
@@ -131,6 +155,8 @@ func (a *API) routes() {
 	a.get("/v1/stats", a.getStats)
 	a.get("/v1/repos", a.listRepos)
 	a.get("/v1/diff", a.getDiff)
+	a.router.POST("/v1/gc", a.collectGarbage)
+	a.router.POST("/v1/verify", a.verifyStore)
 
 	a.get(eventsPath, a.listen)
 	a.get(nodesPath, a.listNodes)
@@ -139,22 +165,36 @@ func (a *API) routes() {
 
 	a.get(repoPath+"/versions", a.listVersions)
 	a.get(versionPath, a.getVersion)
-	a.router.DELETE(versionPath, a.deleteVersion)
+	a.router.DELETE(versionPath, a.writes(a.deleteVersion))
 	a.get(versionPath+"/sha256", a.getFileHashes)
 	a.get(versionPath+"/chunks", a.getChunks)
 	a.get(versionPath+"/chunks/:index", a.getChunk)
 
 	a.get(repoPath+"/tags", a.listTags)
 	a.get(repoPath+"/tags/:tag", a.getTag)
-	a.router.PUT(repoPath+"/tags/:tag", a.setTag)
-	a.router.DELETE(repoPath+"/tags/:tag", a.deleteTag)
+	a.router.PUT(repoPath+"/tags/:tag", a.writes(a.setTag))
+	a.router.DELETE(repoPath+"/tags/:tag", a.writes(a.deleteTag))
 
-	a.router.POST(repoPath+"/pushes", a.startPush)
+	a.router.POST(repoPath+"/pushes", a.writes(a.startPush))
 	a.get(pushPath, a.getPush)
-	a.router.POST(pushPath+"/missing", a.findMissing)
-	a.router.PUT(pushPath+"/chunks/:digest", a.putChunk)
-	a.router.POST(pushPath+"/chunks", a.putChunks)
-	a.router.POST(pushPath+"/commit", a.commitPush)
+	a.router.POST(pushPath+"/missing", a.writes(a.findMissing))
+	a.router.PUT(pushPath+"/chunks/:digest", a.writes(a.putChunk))
+	a.router.POST(pushPath+"/chunks", a.writes(a.putChunks))
+	a.router.POST(pushPath+"/commit", a.writes(a.commitPush))
+}
+
+// writes is a handler of what changes something that is stored.
+func (a *API) writes(h echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if a.readOnly {
+			return refuseWrite()
+		}
+		return h(c)
+	}
+}
+
+func refuseWrite() error {
+	return openapi.Errorf(openapi.CodeReadOnly, "this registry is read-only: write to another one of its replicas")
 }
 
 // get serves GET and HEAD; net/http sends no body for the latter.

@@ -190,6 +190,17 @@ func TestRefusals(t *testing.T) {
 		{"expect in JSON", "PUT", repo + "/tags/main", "application/json", `{"digest":"` + someHex + `","expect":"x"}`, openapi.CodeBadName},
 		{"commit expects without tag", "POST", push + "/commit?expect=none", openapi.MediaManifest, "x", openapi.CodeBadRequest},
 		{"commit tag", "POST", push + "/commit?tag=.", openapi.MediaManifest, "x", openapi.CodeBadName},
+		{"collection without dry_run", "POST", "/v1/gc", "application/json", `{}`, openapi.CodeBadRequest},
+		{"collection of null", "POST", "/v1/gc", "application/json", `{"dry_run":true,"grace_seconds":null}`, openapi.CodeBadRequest},
+		{"grace below zero", "POST", "/v1/gc", "application/json", `{"dry_run":true,"grace_seconds":-1}`, openapi.CodeBadRequest},
+		{"grace of a century", "POST", "/v1/gc", "application/json", `{"dry_run":true,"grace_seconds":3153600000}`, openapi.CodeBadRequest},
+		{"collection of another type", "POST", "/v1/gc", "text/plain", `{"dry_run":true}`, openapi.CodeBadRequest},
+		{"collection too long", "POST", "/v1/gc", "application/json", strings.Repeat(" ", 1<<20+1), openapi.CodeTooLarge},
+		{"collection by GET", "GET", "/v1/gc", "", "", openapi.CodeNotAllowed},
+		{"verification without deep", "POST", "/v1/verify", "application/json", `{}`, openapi.CodeBadRequest},
+		{"verification of a word", "POST", "/v1/verify", "application/json", `{"deep":"yes"}`, openapi.CodeBadRequest},
+		{"direct", "GET", repo + "/versions/" + someHex + "/chunks/0?direct=no", "", "", openapi.CodeBadRequest},
+		{"panic of a collection", "POST", "/v1/gc", "application/json", `{"dry_run":true}`, openapi.CodeInternal},
 		{"panic", "GET", "/v1/stats", "", "", openapi.CodeInternal},
 	}
 	for _, tt := range tests {

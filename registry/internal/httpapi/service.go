@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"io"
+	"time"
 
 	"github.com/ingot-ml/ingot/chunker"
 	"github.com/ingot-ml/ingot/openapi"
@@ -67,6 +68,28 @@ type Lists interface {
 	Repos(ctx context.Context, p access.Principal, namespace, after string, limit int) (openapi.RepoList, error)
 	Stats(ctx context.Context, p access.Principal, namespace string) (openapi.Stats, error)
 }
+
+// Collector frees what no version needs, until it is done or ctx ends.
+type Collector interface {
+	Run(ctx context.Context, o Collection) (openapi.GCReport, error)
+}
+
+// Collection says how to collect.
+type Collection struct {
+	DryRun   bool
+	Grace    *time.Duration // nil is what the registry is set up with
+	Progress func(openapi.GCProgress)
+}
+
+// Verifier compares what is stored with what it should be; with deep it reads every
+// chunk. What it finds is in the report, and no error.
+type Verifier interface {
+	Verify(ctx context.Context, deep bool, progress func(openapi.VerifyProgress)) (openapi.VerifyReport, error)
+}
+
+// Redirect returns an address, good for a short time, where the caller of a chunk
+// may read it; ok is false for a chunk that has none of its own.
+type Redirect func(ctx context.Context, c versions.Located) (url string, ok bool, err error)
 
 // Events tells of changed tags; *events.Hub is one.
 type Events interface {
