@@ -162,7 +162,7 @@ func (r *run) eachName(ctx context.Context, key string, h *record.Head, f func(s
 	for range rounds {
 		err := r.names(ctx, h.Body, f)
 		if err == nil {
-			return nil
+			return r.nextNames(ctx, key, h, f)
 		}
 		if !errors.Is(err, blobs.ErrNotFound) {
 			return r.unreadable(key, err)
@@ -180,6 +180,19 @@ func (r *run) eachName(ctx context.Context, key string, h *record.Head, f func(s
 		*h = now
 	}
 	return fmt.Errorf("register %q: others change it all the time: %w", key, registers.ErrConflict)
+}
+
+// nextNames does the same for the body that a head is to name next. One that is not
+// there was deleted by a collection, whose list whoever points the head at it finds.
+func (r *run) nextNames(ctx context.Context, key string, h *record.Head, f func(string)) error {
+	if h.Next == "" {
+		return nil
+	}
+	err := r.names(ctx, h.Next, f)
+	if err != nil && !errors.Is(err, blobs.ErrNotFound) {
+		return r.unreadable(key, err)
+	}
+	return nil
 }
 
 // unreadable is why a collection stops: what a version needs that cannot be read is

@@ -2,10 +2,12 @@ package versions
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
 
+	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry/internal/blobs"
 	"github.com/ingot-ml/ingot/registry/internal/placement"
 )
@@ -43,6 +45,9 @@ func (s *Service) condemn(ctx context.Context, u *upload, blob string) error {
 
 func (s *Service) readList(ctx context.Context, blob string) (*condemned, error) {
 	raw, err := blobs.Read(ctx, s.Blobs, blob, maxListBytes)
+	if errors.Is(err, blobs.ErrNotFound) {
+		return nil, openapi.Errorf(openapi.CodePushClosed, "list of collection %s is no longer kept: start another push", blob)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read list of collection: %w", err)
 	}

@@ -69,7 +69,9 @@ func (s *Service) loadHashes(ctx context.Context, repo name.Repo, d chunker.Dige
 		if err == nil {
 			err = json.Unmarshal(raw, &list)
 		}
-		return list, err
+		if !errors.Is(err, blobs.ErrNotFound) { // it was collected while the version was retired
+			return list, err
+		}
 	}
 	if list, err = s.hashFiles(ctx, repo, d, b); err != nil {
 		return list, err

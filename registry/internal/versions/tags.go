@@ -208,6 +208,13 @@ func (s *Service) Delete(ctx context.Context, p access.Principal, repo name.Repo
 	if err := s.allowed(p, repo, access.Delete, versionName(repo, d)); err != nil {
 		return err
 	}
+	return s.Retire(ctx, repo, d)
+}
+
+// Retire is Delete for a caller whom nobody has to allow it. Errors are
+// *openapi.Error when the version is not there, has a tag, or is wanted by others
+// at this moment.
+func (s *Service) Retire(ctx context.Context, repo name.Repo, d chunker.Digest) error {
 	h, v, err := s.readHead(ctx, repo, d)
 	if err != nil {
 		return err
