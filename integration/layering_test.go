@@ -42,6 +42,7 @@ var allowed = map[string][]string{
 	"registry/internal/blobs/blobstest":         {"registry/internal/blobs"},
 	"registry/internal/blobs/fs":                {"chunker/chunkdir", "registry/internal/blobs"},
 	"registry/internal/bolt":                    {"chunker", "registry/internal/registers"},
+	"registry/internal/s3":                      {"registry/internal/blobs", "registry/internal/registers"},
 	"registry/internal/placement":               {"chunker", "registry/internal/blobs", "registry/manifest", "registry/name"},
 	"registry/internal/record":                  {"chunker", "registry/internal/registers", "registry/name"},
 	"registry/internal/versions": {"chunker", "chunker/codec", "openapi", "registry/name", "registry/manifest",
@@ -95,6 +96,7 @@ var allowed = map[string][]string{
 	"integration/loaders":    {"chunker/synth", "integration/measure"},
 	"integration/measure":    {},
 	"integration/needtest":   {},
+	"integration/soak":       {},
 	"integration/peers":      {"chunker/synth", "integration/measure"},
 	"integration/summary":    {},
 }
@@ -108,6 +110,7 @@ var owners = map[string]string{
 	"github.com/spf13/cobra":                "cmd/ingot",
 	"github.com/spf13/pflag":                "cmd/ingot",
 	"github.com/zeebo/blake3":               "chunker",
+	"github.com/minio/minio-go/v7":          "registry/internal/s3",
 	"go.etcd.io/bbolt":                      "registry/internal/bolt",
 	"go.yaml.in/yaml/v4":                    "cmd/ingot",
 	"google.golang.org/protobuf":            "chunker/format",
