@@ -52,7 +52,8 @@ var allowed = map[string][]string{
 	"registry/internal/collect": {"chunker", "openapi", "registry/name", "registry/internal/blobs",
 		"registry/internal/placement", "registry/internal/record", "registry/internal/registers"},
 
-	"registry/internal/events": {"openapi", "registry/internal/access", "registry/name"},
+	"registry/internal/events": {"openapi", "registry/internal/access", "registry/internal/record",
+		"registry/internal/registers", "registry/name"},
 	"registry/internal/nodes":  {"openapi", "registry/internal/access", "registry/name"},
 
 	// Floor 3: the node's insides.

@@ -8,7 +8,8 @@
 //     so many tags.
 //   - Nothing is kept for those who do not listen: they look when they begin to.
 //
-// A hub tells of what its own process does. It says that a tag has changed, and
+// A hub tells of what its own process does, and Follow of what others do to the same
+// registers, some seconds later. It says that a tag has changed, and
 // where to; the tag itself is the truth, because those who move one tag at the same
 // time may be heard in another order.
 package events

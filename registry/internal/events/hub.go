@@ -69,6 +69,7 @@ type Listener struct {
 	principal access.Principal
 	wants     patterns
 	ready     chan struct{}
+	followed  bool // protected by the hub
 
 	mu      sync.Mutex // protects what follows
 	waiting []openapi.TagEvent

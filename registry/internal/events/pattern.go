@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/ingot-ml/ingot/openapi"
+	"github.com/ingot-ml/ingot/registry/internal/record"
 	"github.com/ingot-ml/ingot/registry/name"
 )
 
@@ -44,4 +45,18 @@ func parsePatterns(list []string) (patterns, error) {
 
 func (p *patterns) match(repo name.Repo) bool {
 	return p.all || p.namespaces[repo.Namespace] || p.repos[repo]
+}
+
+// prefixes adds what the keys of the tags begin with that match.
+func (p *patterns) prefixes(to map[string]bool) {
+	if p.all {
+		to[record.TagPrefix] = true
+		return
+	}
+	for namespace := range p.namespaces {
+		to[record.TagPrefix+namespace+"/"] = true
+	}
+	for repo := range p.repos {
+		to[record.TagKey(repo, "")] = true
+	}
 }

@@ -186,12 +186,15 @@ func (c *Collection) Active() string {
 // CollectionKey is the register of the one collection that can be under way.
 const CollectionKey = "g/state"
 
-// HeadPrefix is what the keys of all heads begin with.
-const HeadPrefix = "m/"
+// What the keys of all heads and of all tags begin with.
+const (
+	HeadPrefix = "m/"
+	TagPrefix  = "t/"
+)
 
 // TagKey returns the register of a tag; an empty one gives what the keys of the
 // repository's tags begin with.
-func TagKey(r name.Repo, tag string) string { return "t/" + r.String() + "/" + tag }
+func TagKey(r name.Repo, tag string) string { return TagPrefix + r.String() + "/" + tag }
 
 // HeadKey returns the register of a version's head.
 func HeadKey(r name.Repo, d chunker.Digest) string { return HeadPrefix + r.String() + "/" + d.String() }
