@@ -125,11 +125,7 @@ func (c *commit) publish(ctx context.Context) (created bool, err error) {
 		}
 		switch {
 		case h.State == record.Committed:
-			created = h.Push == c.id
-			if created && c.upload != nil {
-				c.tellIndex(ctx)
-			}
-			return created, nil
+			return c.found(ctx, &h)
 		case h.State == record.Condemned:
 			err = c.restore(ctx, &h, v)
 		case c.upload == nil:
@@ -142,6 +138,19 @@ func (c *commit) publish(ctx context.Context) (created bool, err error) {
 		}
 	}
 	return false, conflict("%s@%s: others commit the same version: try again", c.repo, c.digest.Short())
+}
+
+// found is for a version that is there. What this push has made is sound, as far
+// as it knows; a push that is done has nothing to heal others with.
+func (c *commit) found(ctx context.Context, h *record.Head) (created bool, err error) {
+	switch {
+	case c.upload == nil:
+	case h.Push == c.id:
+		c.tellIndex(ctx)
+	default:
+		err = c.heal(ctx, h)
+	}
+	return h.Push == c.id, err
 }
 
 // restore takes a version back that is about to be retired: it is wanted.
@@ -162,7 +171,7 @@ func (c *commit) attempt(ctx context.Context, old record.Head, v registers.Versi
 	if err != nil {
 		return err
 	}
-	body, err := c.putBody(ctx, entries)
+	body, err := c.putBody(ctx, c.repo, c.digest, c.id, &placement.Body{Document: c.document, Entries: entries})
 	if err != nil {
 		return err
 	}
@@ -192,11 +201,7 @@ func (c *commit) tellIndex(ctx context.Context) {
 
 // place finds every chunk of the version, or says which are missing.
 func (c *commit) place(ctx context.Context) ([]placement.Entry, error) {
-	digests := make([]chunker.Digest, len(c.manifest.Chunks))
-	for i, ref := range c.manifest.Chunks {
-		digests[i] = ref.Digest
-	}
-	places, err := c.find(ctx, c.principal, c.rec, c.upload, digests)
+	places, err := c.find(ctx, c.principal, c.rec, c.upload, c.digests())
 	if err != nil {
 		return nil, err
 	}
@@ -213,6 +218,15 @@ func (c *commit) place(ctx context.Context) ([]placement.Entry, error) {
 	return entries, nil
 }
 
+// digests returns those of the version's chunks.
+func (c *commit) digests() []chunker.Digest {
+	digests := make([]chunker.Digest, len(c.manifest.Chunks))
+	for i, ref := range c.manifest.Chunks {
+		digests[i] = ref.Digest
+	}
+	return digests
+}
+
 func missingChunks(indexes []int) error {
 	if len(indexes) == 0 {
 		return nil
@@ -224,26 +238,31 @@ func missingChunks(indexes []int) error {
 	return e
 }
 
-// putBody stores the body under a name of its own.
-func (c *commit) putBody(ctx context.Context, entries []placement.Entry) (string, error) {
-	nonce, err := c.book.Token(record.NonceLen)
+// putBody stores a body under a name of its own; id is the push's.
+func (s *Service) putBody(ctx context.Context, repo name.Repo, d chunker.Digest, id string, b *placement.Body) (string, error) {
+	nonce, err := s.book.Token(record.NonceLen)
 	if err != nil {
 		return "", err
 	}
-	b := placement.Body{Document: c.document, Entries: entries}
-	body := placement.BodyName(c.repo, c.digest, c.id, nonce)
-	return body, c.Blobs.Put(ctx, body, b.Encode())
+	body := placement.BodyName(repo, d, id, nonce)
+	return body, s.Blobs.Put(ctx, body, b.Encode())
 }
 
 func (c *commit) facts(entries []placement.Entry) record.Facts {
-	f := record.Facts{Size: int64(c.manifest.Size()), Files: len(c.manifest.Files), Chunks: len(c.manifest.Chunks)}
+	f := record.Facts{
+		Size: int64(c.manifest.Size()), Files: len(c.manifest.Files), Chunks: len(c.manifest.Chunks), Stored: storedBytes(entries),
+	}
 	if !c.manifest.Parent.IsZero() {
 		f.Parent = c.manifest.Parent.String()
 	}
-	for i := range entries {
-		f.Stored += int64(entries[i].Length)
-	}
 	return f
+}
+
+func storedBytes(entries []placement.Entry) (n int64) {
+	for i := range entries {
+		n += int64(entries[i].Length)
+	}
+	return n
 }
 
 // close marks the push as done. Nothing depends on it: if it fails, the push

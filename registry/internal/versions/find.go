@@ -43,8 +43,10 @@ func (s *Service) Missing(ctx context.Context, p access.Principal, id string, di
 // search is one question of a push for where chunks lie.
 type search struct {
 	*Service
+	policy    access.Policy
 	principal access.Principal
-	rec       *record.Push
+	repo      name.Repo // for which chunks are wanted
+	attempt   int
 	upload    *upload
 	digests   []chunker.Digest
 	places    []found // the answers; zero for a chunk that has no place yet
@@ -54,16 +56,21 @@ type search struct {
 // one that it must upload. It asks, in this order, what is remembered, versions
 // that p may read, and the store for the push's own names.
 func (s *Service) find(ctx context.Context, p access.Principal, rec *record.Push, u *upload, digests []chunker.Digest) ([]found, error) {
-	q := search{s, p, rec, u, digests, make([]found, len(digests))}
-	for i, d := range digests {
-		if f, ok := u.get(d); ok {
-			q.places[i] = f
-		}
-	}
+	q := search{s, s.Policy, p, rec.Repo(), rec.Attempt, u, digests, make([]found, len(digests))}
+	q.remember()
 	if err := q.inVersions(ctx); err != nil {
 		return nil, err
 	}
 	return q.places, q.inPush(ctx)
+}
+
+// remember finds what is known to be uploaded.
+func (q *search) remember() {
+	for i, d := range q.digests {
+		if f, ok := q.upload.get(d); ok {
+			q.places[i] = f
+		}
+	}
 }
 
 // open returns the indexes of the chunks that have no place yet.
@@ -107,7 +114,7 @@ func (q *search) take(ctx context.Context, src Source, chunks []int) error {
 	if err != nil || b == nil {
 		return err
 	}
-	foreign := !strings.HasPrefix(src.Repo, q.rec.Namespace+"/")
+	foreign := !strings.HasPrefix(src.Repo, q.repo.Namespace+"/")
 	for _, i := range chunks {
 		if q.isOpen(i) {
 			q.places[i] = b.place(q.digests[i], q.upload, foreign)
@@ -153,7 +160,7 @@ func (q *search) candidates(ctx context.Context) []*candidate {
 		q.Logger.WarnContext(ctx, "chunk index failed: chunks that are there will be uploaded again", "error", err)
 		return nil
 	}
-	return rank(hints, wanted, q.rec.Repo())
+	return rank(hints, wanted, q.repo)
 }
 
 // rank orders the hinted versions: those of the push's own repository first, then
@@ -191,7 +198,7 @@ func rank(hints [][]Source, wanted []int, own name.Repo) []*candidate {
 // A push reads the head of each once; the policy is asked every time.
 func (q *search) judge(ctx context.Context, src Source) (*body, error) {
 	repo, err := name.ParseRepo(src.Repo)
-	if err != nil || q.Policy.Allow(q.principal, repo, access.Read) != nil {
+	if err != nil || q.policy.Allow(q.principal, repo, access.Read) != nil {
 		return nil, nil
 	}
 	bodyName, known := q.upload.source(src)

@@ -11,7 +11,6 @@ import (
 	"github.com/ingot-ml/ingot/chunker/codec"
 	"github.com/ingot-ml/ingot/registry/internal/blobs"
 	"github.com/ingot-ml/ingot/registry/internal/placement"
-	"github.com/ingot-ml/ingot/registry/internal/record"
 )
 
 // probing is how many blobs are asked for at a time.
@@ -35,7 +34,7 @@ func (q *search) inPush(ctx context.Context) error {
 			continue
 		}
 		group.Go(func() (err error) {
-			q.places[i], err = q.probe(ctx, q.rec, q.upload, q.digests[i])
+			q.places[i], err = q.probe(ctx, q.digests[i])
 			return err
 		})
 	}
@@ -43,9 +42,10 @@ func (q *search) inPush(ctx context.Context) error {
 }
 
 // probe looks for a chunk under the names that the push's attempts give it.
-func (s *Service) probe(ctx context.Context, rec *record.Push, u *upload, d chunker.Digest) (found, error) {
-	for attempt := rec.Attempt; attempt >= 0; attempt-- {
-		f, err := s.readPlace(ctx, placement.ChunkName(d, u.id, attempt))
+func (q *search) probe(ctx context.Context, d chunker.Digest) (found, error) {
+	u := q.upload
+	for attempt := u.attempt(d, q.attempt); attempt >= 0; attempt-- {
+		f, err := q.readPlace(ctx, placement.ChunkName(d, u.id, attempt))
 		if errors.Is(err, blobs.ErrNotFound) {
 			continue
 		}

@@ -60,7 +60,7 @@ func (s *Service) PutChunk(ctx context.Context, p access.Principal, id string, d
 	if err != nil {
 		return openapi.Received{}, err
 	}
-	made, err := s.putOwn(ctx, rec, u, e, plain)
+	made, err := s.putOwn(ctx, rec.Attempt, u, e, plain)
 	if err != nil {
 		return openapi.Received{}, fmt.Errorf("store chunk %s: %w", d.Short(), err)
 	}
@@ -72,8 +72,8 @@ func (s *Service) PutChunk(ctx context.Context, p access.Principal, id string, d
 
 // putOwn makes a verified chunk a blob. made is false when an earlier try, whose
 // answer was lost, had made it.
-func (s *Service) putOwn(ctx context.Context, rec *record.Push, u *upload, e Encoded, plain uint32) (made bool, err error) {
-	name := placement.ChunkName(e.Digest, u.id, rec.Attempt)
+func (s *Service) putOwn(ctx context.Context, attempt int, u *upload, e Encoded, plain uint32) (made bool, err error) {
+	name := placement.ChunkName(e.Digest, u.id, u.attempt(e.Digest, attempt))
 	err = s.Blobs.Put(ctx, name, e.Bytes)
 	if err == nil {
 		u.put(e.Digest, found{placement.Entry{Object: name, Length: uint32(len(e.Bytes))}, plain})
@@ -104,15 +104,22 @@ func (s *Service) PutBatch(ctx context.Context, p access.Principal, id string, c
 	if err != nil {
 		return openapi.Received{}, err
 	}
+	got, err := s.putFresh(ctx, rec.Attempt, u, fresh)
+	got.Chunks = len(chunks)
+	return got, err
+}
+
+// putFresh stores verified chunks, each of which the push does not have.
+func (s *Service) putFresh(ctx context.Context, attempt int, u *upload, chunks []verified) (openapi.Received, error) {
 	var large, small []verified
-	for _, c := range fresh {
+	for _, c := range chunks {
 		if len(c.Bytes) < openapi.SmallChunk {
 			small = append(small, c)
 		} else {
 			large = append(large, c)
 		}
 	}
-	got, err := s.putLarge(ctx, rec, u, large)
+	got, err := s.putLarge(ctx, attempt, u, large)
 	if err != nil {
 		return openapi.Received{}, fmt.Errorf("store chunks: %w", err)
 	}
@@ -120,7 +127,6 @@ func (s *Service) PutBatch(ctx context.Context, p access.Principal, id string, c
 	if err != nil {
 		return openapi.Received{}, fmt.Errorf("store bundle: %w", err)
 	}
-	got.Chunks = len(chunks)
 	got.New += len(small)
 	got.Stored += stored
 	return got, nil
@@ -150,13 +156,13 @@ func verifyFresh(u *upload, chunks []Encoded) ([]verified, error) {
 	return fresh, nil
 }
 
-func (s *Service) putLarge(ctx context.Context, rec *record.Push, u *upload, chunks []verified) (openapi.Received, error) {
+func (s *Service) putLarge(ctx context.Context, attempt int, u *upload, chunks []verified) (openapi.Received, error) {
 	made := make([]bool, len(chunks))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(writing)
 	for i, c := range chunks {
 		group.Go(func() (err error) {
-			made[i], err = s.putOwn(ctx, rec, u, c.Encoded, c.plain)
+			made[i], err = s.putOwn(ctx, attempt, u, c.Encoded, c.plain)
 			return err
 		})
 	}

@@ -81,6 +81,7 @@ type Located struct {
 }
 
 // Chunks returns where the chunks with these indexes in the version's table lie.
+// One that is known to be bad there is looked for in other versions.
 func (s *Service) Chunks(ctx context.Context, p access.Principal, repo name.Repo, d chunker.Digest, indexes []uint32) ([]Located, error) {
 	b, err := s.readBody(ctx, p, repo, d)
 	if err != nil {
@@ -91,7 +92,9 @@ func (s *Service) Chunks(ctx context.Context, p access.Principal, repo name.Repo
 		if uint64(i) >= uint64(len(b.entries)) {
 			return nil, notFound("%s@%s: chunk %d: not found, there are %d", repo, d.Short(), i, len(b.entries))
 		}
-		located[n] = b.locate(repo, d, i)
+		if located[n], err = s.sound(ctx, b.locate(repo, d, i)); err != nil {
+			return nil, err
+		}
 	}
 	return located, nil
 }
@@ -118,7 +121,10 @@ func (s *Service) OpenChunk(ctx context.Context, l Located) (io.ReadCloser, erro
 		if err != nil {
 			return nil, err
 		}
-		moved := b.locate(l.repo, l.version, l.index)
+		moved, err := s.sound(ctx, b.locate(l.repo, l.version, l.index))
+		if err != nil {
+			return nil, err
+		}
 		if moved.Length != l.Length {
 			return nil, openapi.Errorf(openapi.CodeUnavailable, "chunk %s was encoded anew: ask again", l.Digest.Short())
 		}

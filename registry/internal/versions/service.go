@@ -73,12 +73,13 @@ type Source struct {
 // exist for it.
 type Service struct {
 	Config
-	book     record.Book
-	bodies   *bodyCache
-	uploads  *uploads
-	lists    listCache
-	hashing  singleflight.Group
-	weighing *semaphore.Weighted // one Stats at a time
+	book       record.Book
+	bodies     *bodyCache
+	uploads    *uploads
+	lists      listCache
+	quarantine quarantine
+	hashing    singleflight.Group
+	weighing   *semaphore.Weighted // one Stats at a time
 }
 
 // New returns a Service.

@@ -98,5 +98,12 @@ func (s *Service) uploadOf(ctx context.Context, id string, rec *record.Push) (*u
 			return nil, err
 		}
 	}
+	if _, asked := u.avoids(); !asked {
+		bad, err := s.badNow(ctx)
+		if err != nil {
+			return nil, err
+		}
+		u.avoid(bad)
+	}
 	return u, s.catchUp(ctx, u, rec.E0)
 }

@@ -221,6 +221,7 @@ func (s *Service) Retire(ctx context.Context, repo name.Repo, d chunker.Digest) 
 	}
 	if h.State == record.Committed {
 		h.State = record.Condemned
+		h.Drop()
 		if v, err = s.book.Swap(ctx, record.HeadKey(repo, d), v, h); err != nil {
 			return s.lostRace(repo, d, err)
 		}

@@ -25,6 +25,7 @@ type upload struct {
 	bundles map[string]bool // those whose chunks are in have
 	sources []judged        // in the order they were judged
 	lists   []*condemned    // whose names count as absent
+	bad     badObjects      // whose names count as absent too; nil until asked for
 	epoch   uint64          // lists has those of all collections since P0, up to this
 }
 
@@ -63,10 +64,42 @@ func (u *upload) condemn(l *condemned) {
 	}
 }
 
+// knowsLists reports whether any names count as absent because of a list.
+func (u *upload) knowsLists() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return len(u.lists) > 0
+}
+
 func (u *upload) knowsList(blob string) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return hasList(u.lists, blob)
+}
+
+// avoid makes the objects in quarantine count as absent.
+func (u *upload) avoid(bad badObjects) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.bad = bad
+}
+
+// avoids returns the objects in quarantine, as far as the push knows; ok tells
+// whether it has asked.
+func (u *upload) avoids() (bad badObjects, ok bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.bad, u.bad != nil
+}
+
+// attempt returns the first attempt, from least on, whose name for the chunk is
+// not that of a bad object.
+func (u *upload) attempt(d chunker.Digest, least int) int {
+	bad, _ := u.avoids()
+	for len(bad) > 0 && bad[placement.ChunkName(d, u.id, least)] != nil {
+		least++
+	}
+	return least
 }
 
 // caughtUp returns the epoch up to which lists are known.
@@ -86,14 +119,23 @@ func hasList(lists []*condemned, blob string) bool {
 	return slices.ContainsFunc(lists, func(l *condemned) bool { return l.blob == blob })
 }
 
-// absent reports whether one of the names that e needs is condemned.
+// condemned reports whether one of the names that e needs is condemned.
+func (u *upload) condemned(e *placement.Entry) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.isCondemned(e)
+}
+
+// absent reports whether one of the names that e needs is condemned or bad.
 func (u *upload) absent(e *placement.Entry) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.isAbsent(e)
 }
 
-func (u *upload) isAbsent(e *placement.Entry) bool {
+func (u *upload) isAbsent(e *placement.Entry) bool { return u.isCondemned(e) || u.bad.names(e) }
+
+func (u *upload) isCondemned(e *placement.Entry) bool {
 	for _, l := range u.lists {
 		for name := range e.Names {
 			if _, ok := slices.BinarySearch(l.names, name); ok {
