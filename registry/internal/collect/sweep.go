@@ -139,14 +139,14 @@ func (r *run) sweep(ctx context.Context, s *state, names []string) error {
 }
 
 func (r *run) deleteAll(ctx context.Context, names []string) error {
-	group, ctx := errgroup.WithContext(ctx)
+	group, working := errgroup.WithContext(ctx)
 	group.SetLimit(sweepers)
 	done := int64(0)
 	for names := range slices.Chunk(names, batch) {
-		if ctx.Err() != nil {
+		if working.Err() != nil {
 			break
 		}
-		group.Go(func() error { return r.Sweeper.Delete(ctx, names) })
+		group.Go(func() error { return r.Sweeper.Delete(working, names) })
 		done += int64(len(names))
 		r.tell("sweep", done, 0)
 	}
