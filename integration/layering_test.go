@@ -98,6 +98,7 @@ var allowed = map[string][]string{
 	"integration/measure":    {},
 	"integration/needtest":   {},
 	"integration/soak":       {},
+	"integration/storetest":  {"integration/needtest"},
 	"integration/peers":      {"chunker/synth", "integration/measure"},
 	"integration/summary":    {},
 }
