@@ -170,7 +170,8 @@ func (w *fetcher) accept(ctx context.Context, c uint32, enc []byte) (fault, err 
 // time, one in the store is not.
 func (w *fetcher) single(ctx context.Context, c uint32, tries int) error {
 	for ; ; tries-- {
-		fault, err := w.try(ctx, c)
+		// What came damaged from a store directly may come sound by the registry.
+		fault, err := w.try(ctx, c, tries > 1)
 		if err != nil {
 			return err
 		}
@@ -191,10 +192,11 @@ func (w *fetcher) refuse(c uint32, fault error) error {
 	return fmt.Errorf("chunk %s of %s from %s: %w", w.m.Chunks[c].Digest.Short(), firstFile(w.m, c), w.wire.Base(), fault)
 }
 
-// try gets one chunk once. fault is what is wrong with the bytes.
-func (w *fetcher) try(ctx context.Context, c uint32) (fault, err error) {
+// try gets one chunk once, with direct perhaps from the registry's store. fault is
+// what is wrong with the bytes.
+func (w *fetcher) try(ctx context.Context, c uint32, direct bool) (fault, err error) {
 	q := wire.Request{
-		Method: http.MethodGet, Accept: openapi.MediaChunk,
+		Method: http.MethodGet, Accept: openapi.MediaChunk, Direct: direct,
 		Path: below(w.repo, "versions", w.digest.String(), "chunks", strconv.FormatUint(uint64(c), 10)),
 	}
 	most := int64(codec.MaxEncoded(int(w.m.Chunks[c].Size)))

@@ -7,4 +7,6 @@
 //     else is. Every call is idempotent.
 //   - A call returns after the transport has let go of the caller's bytes.
 //   - Nothing that an answer says of its length is trusted.
+//   - An address that a registry sends a caller to gets none of what is meant for the
+//     registry, and stands in no error.
 package wire

@@ -48,7 +48,7 @@ func told(resp *http.Response, method, target string, body io.Reader) error {
 	var doc openapi.ErrorBody
 	b, err := io.ReadAll(io.LimitReader(body, maxError))
 	if err == nil && json.Unmarshal(b, &doc) == nil && doc.Error != nil && doc.Error.Code != "" {
-		doc.Error.Message = printable(doc.Error.Message)
+		doc.Error.Message = Printable(doc.Error.Message)
 		return doc.Error
 	}
 	err = fmt.Errorf("%s %s: status %d, not in a registry's words", method, target, resp.StatusCode)
@@ -58,8 +58,8 @@ func told(resp *http.Response, method, target string, body io.Reader) error {
 	return err
 }
 
-// printable takes out what would move a terminal's cursor.
-func printable(s string) string {
+// Printable takes out what would move a terminal's cursor.
+func Printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
 			return ' '

@@ -21,8 +21,7 @@ var ErrEvent = errors.New("not server-sent events")
 // Once is Call with one attempt, for streams that nobody can go on with in another
 // answer.
 func (c *Caller) Once(ctx context.Context, q Request, read func(Answer) error) error {
-	target := c.base.JoinPath(escape(q.Path)...)
-	target.RawQuery = q.Query.Encode()
+	target := c.target(q)
 	err := c.attempt(ctx, target.String(), q, read)
 	if err != nil && ctx.Err() != nil {
 		return fmt.Errorf("%s %s: %w", q.Method, target, ctx.Err())

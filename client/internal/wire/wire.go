@@ -32,6 +32,7 @@ type Caller struct {
 	agent     string
 	patience  time.Duration
 	stallBody time.Duration
+	direct    direct
 }
 
 // New returns a Caller of the registry at base. A nil client is one of
@@ -40,10 +41,12 @@ func New(base *url.URL, client *http.Client, agent string, patience time.Duratio
 	if client == nil {
 		client = &http.Client{
 			Transport: NewTransport(),
-			// A redirect of an upload would send it twice, and the API has none.
+			// A redirect of an upload would send it twice. The only one that the API has
+			// is that of a Request with Direct.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		}
 	}
+	client = staying(client)
 	return &Caller{base: base, client: client, agent: agent, patience: patience, stallBody: stallBody}
 }
 
@@ -81,6 +84,9 @@ type Request struct {
 	Accept string
 	Type   string // of Body
 	Body   []byte // nil for none; not changed, and the caller's again when Call returns
+	// Direct lets the registry send the caller elsewhere for the answer, one without
+	// Body. When it does not come from there, the registry is asked for it.
+	Direct bool
 	// Attempt is called before each time the request is sent; nil for nothing.
 	Attempt func()
 }
@@ -101,18 +107,24 @@ type Answer struct {
 // The error is an *openapi.Error in the registry's words, wraps ErrUnreachable,
 // the error of ctx, or that of read.
 func (c *Caller) Call(ctx context.Context, q Request, read func(Answer) error) error {
-	target := c.base.JoinPath(escape(q.Path)...)
-	target.RawQuery = q.Query.Encode()
+	target := c.target(q)
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
 		if q.Attempt != nil {
 			q.Attempt()
 		}
-		return struct{}{}, c.attempt(ctx, target.String(), q, read)
+		return struct{}{}, c.exchange(ctx, target, q, read)
 	}, backoff.WithBackOff(newPatience(c.patience)), backoff.WithMaxElapsedTime(0))
 	if err != nil && ctx.Err() != nil {
 		return fmt.Errorf("%s %s: %w", q.Method, target, ctx.Err())
 	}
 	return settled(err)
+}
+
+// target returns where q goes.
+func (c *Caller) target(q Request) *url.URL {
+	target := c.base.JoinPath(escape(q.Path)...)
+	target.RawQuery = q.Query.Encode()
+	return target
 }
 
 func escape(segments []string) []string {
@@ -128,6 +140,9 @@ func escape(segments []string) []string {
 func (c *Caller) attempt(ctx context.Context, target string, q Request, read func(Answer) error) (err error) {
 	w, ctx := newWatch(ctx, c.stallBody)
 	defer w.stop()
+	if q.Direct {
+		ctx = stay(ctx, true)
+	}
 	req, err := http.NewRequestWithContext(ctx, q.Method, target, nil)
 	if err != nil {
 		return backoff.Permanent(fmt.Errorf("%s %s: %w", q.Method, target, err))
@@ -146,6 +161,9 @@ func (c *Caller) attempt(ctx context.Context, target string, q Request, read fun
 	}
 	defer resp.Body.Close()
 	w.rest()
+	if q.Direct && resp.StatusCode == http.StatusTemporaryRedirect {
+		return c.elsewhere(ctx, w, resp.Header.Get("Location"), read)
+	}
 	body := &download{r: resp.Body, watch: w}
 	if resp.StatusCode/100 != 2 {
 		return c.refused(resp, q.Method, target, body)
