@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"strconv"
 	"sync/atomic"
 	"testing"
 
@@ -25,6 +26,7 @@ func TestPullFromStore(t *testing.T) {
 		answer := httptest.NewRecorder()
 		f.Config.Handler.ServeHTTP(answer, q)
 		spoil(answer)
+		w.Header().Set("Content-Length", strconv.Itoa(answer.Body.Len()))
 		w.WriteHeader(answer.Code)
 		_, _ = w.Write(answer.Body.Bytes())
 	}))
