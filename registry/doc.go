@@ -23,6 +23,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/ingot-ml/ingot/registry/internal/collect"
 	"github.com/ingot-ml/ingot/registry/internal/versions"
 )
 
@@ -33,6 +34,8 @@ const (
 	// DefaultPushTTL is long enough for a push over a slow line with a weekend in
 	// it.
 	DefaultPushTTL = versions.DefaultPushTTL
+	// DefaultGCGrace is longer than a push with a night in it.
+	DefaultGCGrace = collect.DefaultGrace
 )
 
 // Config is what an operator decides. Only Data is required.
@@ -56,6 +59,29 @@ type Config struct {
 	// is touched. 0 is 2 % of the disk and at least 1 GiB, but no more than a 16th
 	// of the disk; a negative Reserve is none.
 	Reserve int64
+	// Store is where everything is kept, s3://BUCKET[/PREFIX]; empty is Data. Data is
+	// then a folder for what can be lost.
+	Store string
+	// Buckets are further buckets of the store, for blobs.
+	Buckets []string
+	// Presign is for how long callers who allow it are sent to the store for a chunk;
+	// 0 sends nobody.
+	Presign time.Duration
+	// GCEvery is how often garbage is collected; 0 is never.
+	GCEvery time.Duration
+	// GCGrace is how old an object has to be that nothing needs before it is
+	// collected; 0 is DefaultGCGrace, negative is none.
+	GCGrace time.Duration
+	// KeepUntagged is how old a version is retired that no tag points at; 0 is never.
+	KeepUntagged time.Duration
+	// ScrubEvery is in which time everything that is stored is read and compared; 0 is
+	// never.
+	ScrubEvery time.Duration
+	// ReadOnly refuses to change what is stored.
+	ReadOnly bool
+	// Alone promises that no other process writes to the store, which then need not
+	// have conditional writes that are atomic.
+	Alone bool
 	// Logger gets a line for every request and every fault; nil is silence.
 	Logger *slog.Logger
 	// Version is the program's, as /healthz tells it.
