@@ -138,6 +138,24 @@ func next(b *bbolt.Bucket) (uint32, error) {
 	return uint32(n), err
 }
 
+// Knows reports whether a version was noted. It may be wrong for one whose Add
+// failed in the middle.
+func (x *Index) Knows(ctx context.Context, repo string, version chunker.Digest) (known bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return false, fmt.Errorf("look up version: %w", err)
+	}
+	err = x.db.View(func(tx *bbolt.Tx) error {
+		if number := tx.Bucket(bucketRepos).Get([]byte(repo)); len(number) == 4 {
+			known = tx.Bucket(bucketNumbers).Get(append(bytes.Clone(number), version[:]...)) != nil
+		}
+		return nil
+	})
+	if err != nil {
+		return false, fmt.Errorf("look up version: %w", closed(err))
+	}
+	return known, nil
+}
+
 // Lookup returns the sources of each digest, newest first; none for a chunk that
 // the index does not know.
 func (x *Index) Lookup(ctx context.Context, digests []chunker.Digest) ([][]Source, error) {

@@ -29,7 +29,13 @@ func (s *Service) Missing(ctx context.Context, p access.Principal, id string, di
 	if err != nil {
 		return nil, err
 	}
-	places, err := s.find(ctx, p, rec, u, digests)
+	find := s.find
+	if u.begun.Load() {
+		// The store is not asked for what other replicas may have taken meanwhile: to
+		// upload it again does no harm, and a question for each chunk is slow.
+		find = s.findKnown
+	}
+	places, err := find(ctx, p, rec, u, digests)
 	if err != nil {
 		return nil, fmt.Errorf("find chunks: %w", err)
 	}
@@ -56,12 +62,26 @@ type search struct {
 // one that it must upload. It asks, in this order, what is remembered, versions
 // that p may read, and the store for the push's own names.
 func (s *Service) find(ctx context.Context, p access.Principal, rec *record.Push, u *upload, digests []chunker.Digest) ([]found, error) {
-	q := search{s, s.Policy, p, rec.Repo(), rec.Attempt, u, digests, make([]found, len(digests))}
-	q.remember()
-	if err := q.inVersions(ctx); err != nil {
+	q := newSearch(s, p, rec, u, digests)
+	if err := q.known(ctx); err != nil {
 		return nil, err
 	}
 	return q.places, q.inPush(ctx)
+}
+
+// findKnown is find without asking the store.
+func (s *Service) findKnown(ctx context.Context, p access.Principal, rec *record.Push, u *upload, digests []chunker.Digest) ([]found, error) {
+	q := newSearch(s, p, rec, u, digests)
+	return q.places, q.known(ctx)
+}
+
+func newSearch(s *Service, p access.Principal, rec *record.Push, u *upload, digests []chunker.Digest) *search {
+	return &search{s, s.Policy, p, rec.Repo(), rec.Attempt, u, digests, make([]found, len(digests))}
+}
+
+func (q *search) known(ctx context.Context) error {
+	q.remember()
+	return q.inVersions(ctx)
 }
 
 // remember finds what is known to be uploaded.

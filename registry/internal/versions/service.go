@@ -45,6 +45,9 @@ type Config struct {
 	PushTTL    time.Duration
 	BodyCache  int64 // bytes
 	PushMemory int   // chunks
+	// Known is set where other replicas commit versions too; nil where this process is
+	// the only one.
+	Known Known
 	// TagChanged is told of every change of a tag, once it is durable; nil for
 	// nobody. Those who move one tag at the same time may be told of in another
 	// order. It does not wait for anything.
@@ -77,6 +80,7 @@ type Service struct {
 	bodies     *bodyCache
 	uploads    *uploads
 	lists      listCache
+	looked     *looked
 	quarantine quarantine
 	hashing    singleflight.Group
 	weighing   *semaphore.Weighted // one Stats at a time
@@ -101,6 +105,7 @@ func New(c Config) *Service {
 		book:     record.Book{Registers: c.Registers, Rand: c.Rand},
 		bodies:   newBodyCache(c.BodyCache),
 		uploads:  newUploads(c.PushMemory),
+		looked:   newLooked(),
 		weighing: semaphore.NewWeighted(1),
 	}
 }

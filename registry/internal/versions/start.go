@@ -25,6 +25,7 @@ func (s *Service) StartPush(ctx context.Context, p access.Principal, repo name.R
 	if err := s.allowed(p, repo, access.Push, "repository "+repo.String()); err != nil {
 		return openapi.Push{}, err
 	}
+	s.freshen(ctx, repo)
 	var gc record.Collection
 	if _, err := s.book.Load(ctx, record.CollectionKey, &gc); err != nil {
 		return openapi.Push{}, fmt.Errorf("start push: %w", err)
@@ -41,6 +42,7 @@ func (s *Service) StartPush(ctx context.Context, p access.Principal, repo name.R
 	if _, err := s.book.Swap(ctx, record.PushKey(id), registers.Absent, &rec); err != nil {
 		return openapi.Push{}, fmt.Errorf("start push: %w", err)
 	}
+	s.uploads.get(id, rec.Since).begin()
 	return viewPush(&rec, id), nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/ingot-ml/ingot/chunker"
 	"github.com/ingot-ml/ingot/registry/internal/placement"
@@ -18,7 +19,8 @@ type found struct {
 // upload is what this replica remembers of a push. All of it can be learnt again
 // from the registers and the store.
 type upload struct {
-	id string
+	id    string
+	begun atomic.Bool // by this process, which remembers all that it has taken since
 
 	mu      sync.Mutex // protects the fields below; never held across a call
 	have    map[chunker.Digest]found
@@ -39,6 +41,8 @@ type judged struct {
 func newUpload(id string, since uint64) *upload {
 	return &upload{id: id, epoch: since, have: map[chunker.Digest]found{}, bundles: map[string]bool{}}
 }
+
+func (u *upload) begin() { u.begun.Store(true) }
 
 // get returns where a chunk lies that the push has uploaded, as far as is
 // remembered.
