@@ -166,7 +166,11 @@ func (c *Caller) attempt(ctx context.Context, target string, q Request, read fun
 	}
 	body := &download{r: resp.Body, watch: w}
 	if resp.StatusCode/100 != 2 {
-		return c.refused(resp, q.Method, target, body)
+		err := c.refused(resp, q.Method, target, body)
+		if body.err != nil { // what was refused, and why, is not known
+			return broken(ctx, q.Method, target, body.err)
+		}
+		return err
 	}
 	err = read(Answer{resp.StatusCode, resp.Header, resp.ContentLength, body})
 	if err == nil {

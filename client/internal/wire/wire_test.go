@@ -165,6 +165,22 @@ func TestTruncatedBody(t *testing.T) {
 	}
 }
 
+// TestTruncatedRefusal asks again when the registry's words are cut short: a
+// "not found" is an answer, half of one is not.
+func TestTruncatedRefusal(t *testing.T) {
+	var n atomic.Int64
+	c, _ := caller(t, time.Minute, func(w http.ResponseWriter, _ *http.Request) {
+		if n.Add(1) <= 2 {
+			w.Header().Set("Content-Length", "1000")
+		}
+		fail(w, openapi.CodeNotFound)
+	})
+	err := c.Call(t.Context(), get, nil)
+	if !errors.Is(err, &openapi.Error{Code: openapi.CodeNotFound}) || n.Load() != 3 {
+		t.Errorf("%v after %d requests", err, n.Load())
+	}
+}
+
 func TestReaderErrorsArePermanent(t *testing.T) {
 	var n atomic.Int64
 	c, _ := caller(t, time.Minute, func(http.ResponseWriter, *http.Request) { n.Add(1) })
