@@ -169,7 +169,9 @@ func (b bucket) list(ctx context.Context, prefix, after string, size int) iter.S
 		if after > prefix && !strings.HasPrefix(after, prefix) {
 			return // all of them come before
 		}
-		s := &scan{bucket: b, prefix: prefix, last: after, size: size}
+		// Of a page of one, MinIO gives the object whose key is the prefix, and says that
+		// there is no more.
+		s := &scan{bucket: b, prefix: prefix, last: after, size: max(size, 2)}
 		pauses := b.pauses()
 		for try := 1; ; try++ {
 			before := s.last

@@ -1,0 +1,91 @@
+package s3_test
+
+import (
+	"net/http"
+	"os"
+	"testing"
+
+	"github.com/ingot-ml/ingot/integration/storetest"
+	"github.com/ingot-ml/ingot/registry/internal/blobs"
+	"github.com/ingot-ml/ingot/registry/internal/blobs/blobstest"
+	"github.com/ingot-ml/ingot/registry/internal/registers"
+	"github.com/ingot-ml/ingot/registry/internal/registers/registerstest"
+	"github.com/ingot-ml/ingot/registry/internal/s3"
+)
+
+var stores storetest.Group
+
+func TestMain(m *testing.M) { os.Exit(stores.Run(m)) }
+
+// dial opens a prefix of a new bucket.
+func dial(t testing.TB, store *storetest.Store, opts s3.Options) *s3.Space {
+	t.Helper()
+	return dialAt(t, store, s3.Location{Bucket: store.Bucket(t), Prefix: "some/prefix"}, opts)
+}
+
+func dialAt(t testing.TB, store *storetest.Store, loc s3.Location, opts s3.Options) *s3.Space {
+	t.Helper()
+	store.Setenv(t)
+	space, err := s3.Dial(t.Context(), loc, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s3.Quick(space)
+	t.Cleanup(func() {
+		if err := space.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return space
+}
+
+func TestMinIORegisters(t *testing.T) {
+	registerstest.RunEngine(t, func(t *testing.T) registers.Engine {
+		return dial(t, stores.MinIO(t), s3.Options{}).Registers()
+	})
+}
+
+func TestMinIOBlobs(t *testing.T) {
+	blobstest.RunStore(t, func(t *testing.T) blobs.Store {
+		return dial(t, stores.MinIO(t), s3.Options{}).Blobs()
+	})
+}
+
+// TestVersityRegisters keeps the promise of Options.Alone, without which versitygw
+// may lose writes: see TestVersityTrap.
+func TestVersityRegisters(t *testing.T) {
+	registerstest.RunEngine(t, func(t *testing.T) registers.Engine {
+		return dial(t, stores.Versity(t), s3.Options{Alone: true}).Registers()
+	})
+}
+
+func TestVersityBlobs(t *testing.T) {
+	blobstest.RunStore(t, func(t *testing.T) blobs.Store {
+		return dial(t, stores.Versity(t), s3.Options{}).Blobs()
+	})
+}
+
+// TestBuckets spreads blobs over three buckets.
+func TestBuckets(t *testing.T) {
+	store := stores.MinIO(t)
+	blobstest.RunStore(t, func(t *testing.T) blobs.Store {
+		return dial(t, store, s3.Options{Buckets: []string{store.Bucket(t), store.Bucket(t)}}).Blobs()
+	})
+}
+
+// TestWholeBucket uses a bucket without a prefix, where our own objects lie beside
+// blobs.
+func TestWholeBucket(t *testing.T) {
+	store := stores.MinIO(t)
+	blobstest.RunStore(t, func(t *testing.T) blobs.Store {
+		space := dialAt(t, store, s3.Location{Bucket: store.Bucket(t)}, s3.Options{})
+		if _, err := space.Join(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := space.Registers().CAS(t.Context(), "t/ns/model/tag", registers.Absent, nil); err != nil {
+			t.Fatal(err)
+		}
+		store.Want(t, http.StatusOK, http.MethodPut, space.Location().Bucket+"/not a name", "", nil)
+		return space.Blobs()
+	})
+}
