@@ -52,6 +52,10 @@ var allowed = map[string][]string{
 	"registry/internal/collect": {"chunker", "openapi", "registry/name", "registry/internal/blobs",
 		"registry/internal/placement", "registry/internal/record", "registry/internal/registers"},
 
+	"registry/internal/simtest": {"chunker", "chunker/codec", "openapi", "registry/name", "registry/manifest",
+		"registry/internal/access", "registry/internal/blobs", "registry/internal/collect", "registry/internal/placement",
+		"registry/internal/record", "registry/internal/registers", "registry/internal/versions"},
+
 	"registry/internal/events": {"openapi", "registry/internal/access", "registry/internal/record",
 		"registry/internal/registers", "registry/name"},
 	"registry/internal/nodes":  {"openapi", "registry/internal/access", "registry/name"},

@@ -1,0 +1,207 @@
+package simtest
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/ingot-ml/ingot/chunker"
+	"github.com/ingot-ml/ingot/registry/internal/access"
+	"github.com/ingot-ml/ingot/registry/internal/versions"
+)
+
+// proc is one life of a replica.
+type proc struct {
+	name   string
+	place  int // which replica
+	life   int
+	dead   bool
+	paused int           // the step at which it goes on
+	skew   time.Duration // of its clock
+	stuck  []*call       // that never return, because it is dead
+	index  index
+	*versions.Service
+	config versions.Config
+}
+
+// start begins a life of the replica at a place. Its index is what the last life
+// left, or lost.
+func (s *sim) start(place, life int) *proc {
+	p := &proc{name: fmt.Sprintf("r%d.%d", place, life), place: place, life: life}
+	if s.plan.skew {
+		p.skew = time.Duration(s.dice.IntN(48*60)-24*60) * time.Minute
+	}
+	p.index = index{s, p, map[chunker.Digest][]versions.Source{}}
+	last := slices.IndexFunc(s.procs, func(o *proc) bool { return o.place == place && o.life == life-1 })
+	if last >= 0 && s.dice.IntN(2) == 0 {
+		for d, at := range s.procs[last].index.at {
+			p.index.at[d] = slices.Clone(at)
+		}
+	}
+	p.config = versions.Config{
+		Registers: engine{s, p}, Blobs: store{s, p}, Index: p.index, Policy: access.Open{},
+		Now:     func() time.Time { return s.clock().Add(p.skew) },
+		Rand:    newDraws(s.plan.seed, uint64(place), uint64(life)),
+		Logger:  slog.New(slog.DiscardHandler),
+		PushTTL: pushTTL, BodyCache: s.plan.memory, PushMemory: int(s.plan.memory),
+	}
+	p.Service = versions.New(p.config)
+	return p
+}
+
+const pushTTL = 6 * time.Hour
+
+func (s *sim) clock() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.now
+}
+
+func (s *sim) step() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.steps
+}
+
+// draws is the randomness of a replica.
+type draws struct {
+	mu   sync.Mutex // protects dice
+	dice *rand.PCG
+}
+
+func newDraws(seed, place, life uint64) *draws {
+	return &draws{dice: rand.NewPCG(seed, 1+place<<32+life)}
+}
+
+// Read implements io.Reader.
+func (d *draws) Read(b []byte) (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for i := 0; i < len(b); i += 8 {
+		var eight [8]byte
+		binary.LittleEndian.PutUint64(eight[:], d.dice.Uint64())
+		copy(b[i:], eight[:])
+	}
+	return len(b), nil
+}
+
+// client is somebody who uses the registry, one request after the other. What it
+// draws, it draws from dice of its own.
+type client struct {
+	*sim
+	name    string
+	dice    *rand.Rand
+	made    int    // requests
+	request string // the one made last
+}
+
+func (s *sim) client(kind string, n int, run func(*client)) {
+	c := &client{sim: s, name: fmt.Sprintf("%s%d", kind, n)}
+	c.dice = rand.New(rand.NewPCG(s.plan.seed, uint64(len(kind))<<40+uint64(kind[0])<<32+uint64(n)))
+	s.clients++
+	go func() {
+		run(c)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.clients--
+		s.signal()
+	}()
+}
+
+// whoKey is the context's key of the identity of who makes a call.
+type whoKey struct{}
+
+func whoIs(ctx context.Context) string {
+	who, ok := ctx.Value(whoKey{}).(string)
+	if !ok {
+		return "nobody"
+	}
+	return who
+}
+
+// tell has the scheduler do something that cannot fail.
+func (c *client) tell(what string, effect func()) {
+	ctx := context.WithValue(context.Background(), whoKey{}, c.name)
+	_, _ = c.do(ctx, nil, note, what, func() any { effect(); return nil }) // only the end is an error
+}
+
+// ask makes a request of a replica and waits for its answer, unless the replica
+// dies or the client loses patience. It returns false, too, when nobody knows what
+// became of it.
+func ask[T any](c *client, what intent, f func(context.Context, *proc) (T, error)) (answer T, known bool, err error) {
+	type reply struct {
+		val   T
+		known bool
+		err   error
+	}
+	replies := make(chan reply, 2)
+	p, patient := c.pick()
+	c.made++
+	r := &request{who: fmt.Sprintf("%s#%d", c.name, c.made), proc: p, intent: what, patient: patient}
+	ctx, cancel := context.WithCancel(context.WithValue(context.Background(), whoKey{}, r.who))
+	r.cancel, c.request = cancel, r.who
+	r.reset = func() {
+		if !r.alone {
+			r.alone = true
+			replies <- reply{err: errReset}
+		}
+	}
+	if !c.begin(r) {
+		cancel()
+		return answer, false, errOver
+	}
+	go func() {
+		defer cancel()
+		val, err := f(ctx, p)
+		c.finish(r)
+		replies <- reply{val, true, err}
+	}()
+	got := <-replies
+	return got.val, got.known, got.err
+}
+
+// pick draws a replica that is not at an earlier request of this client; patient
+// tells that there would be no other. Two requests of one push at one replica at
+// the same time are left out: they would draw nonces from one source, in an order
+// that is not the scheduler's.
+func (c *client) pick() (p *proc, patient bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var free []*proc
+	for _, p := range c.procs {
+		if !p.dead && !c.isBusy(p) {
+			free = append(free, p)
+		}
+	}
+	return free[c.dice.IntN(len(free))], len(free) == 1
+}
+
+func (c *client) isBusy(p *proc) bool {
+	return slices.ContainsFunc(c.requests, func(r *request) bool { return r.proc == p && strings.HasPrefix(r.who, c.name+"#") })
+}
+
+// begin notes an open request, unless all is over.
+func (s *sim) begin(r *request) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over {
+		return false
+	}
+	at, _ := slices.BinarySearchFunc(s.requests, r, func(a, b *request) int { return strings.Compare(a.who, b.who) })
+	s.requests = slices.Insert(s.requests, at, r)
+	s.judge.intends(r)
+	return true
+}
+
+func (s *sim) finish(r *request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.requests = slices.DeleteFunc(s.requests, func(o *request) bool { return o == r })
+	s.signal()
+}

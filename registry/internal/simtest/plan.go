@@ -1,0 +1,105 @@
+package simtest
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/ingot-ml/ingot/chunker"
+	"github.com/ingot-ml/ingot/chunker/codec"
+	"github.com/ingot-ml/ingot/registry/manifest"
+	"github.com/ingot-ml/ingot/registry/name"
+)
+
+// plan is what a seed makes of a scenario. Small and crowded ones find most: few
+// versions that share chunks, and everybody at them at once.
+type plan struct {
+	seed                                                  uint64
+	replicas, pushers, taggers, deleters, readers, sweeps int
+	rounds                                                int // of each client
+	versions                                              int // that clients choose from
+	bases                                                 bool
+	skew                                                  bool
+	memory                                                int64 // 0 is plenty
+	page                                                  int   // of the store's list
+	untagged                                              time.Duration
+
+	faults, late, kills, pauses, jumps, impatience, sticky float64 // shares of calls or steps
+}
+
+// newPlan draws the scenario of a seed. Some have no faults of a kind at all, some
+// have hardly anything else.
+func newPlan(seed uint64, dice *rand.Rand) plan {
+	some := func(from ...float64) float64 { return from[dice.IntN(len(from))] }
+	return plan{
+		seed:     seed,
+		replicas: 1 + dice.IntN(3), pushers: 1 + dice.IntN(3), taggers: dice.IntN(2), deleters: 1 + dice.IntN(2),
+		readers: dice.IntN(2), sweeps: 1 + dice.IntN(3), rounds: 1 + dice.IntN(3), versions: 1 + dice.IntN(4),
+		bases: dice.IntN(3) == 0, skew: dice.IntN(3) == 0, memory: int64(dice.IntN(2)), page: int(some(2, 7, 1000)),
+		untagged: time.Duration(dice.IntN(4)/3) * time.Hour,
+		faults:   some(0, 0.01, 0.05, 0.2), late: some(0, 0.01, 0.05), kills: some(0, 0, 0.002, 0.01),
+		pauses: some(0, 0.003, 0.01), jumps: some(0, 0, 0.002, 0.01), impatience: some(0, 0.005, 0.02),
+		sticky: some(0, 0.5, 0.8, 0.95),
+	}
+}
+
+func (p *plan) String() string { type bare plan; return fmt.Sprintf("%+v", bare(*p)) }
+
+// model is a version that clients push, and read again.
+type model struct {
+	doc    []byte
+	digest chunker.Digest
+	parent chunker.Digest
+	order  []chunker.Digest          // its chunks, as in the manifest's table
+	chunks map[chunker.Digest][]byte // encoded
+}
+
+// The repositories: two share a namespace, so that bases go from one to the other.
+var repos = []name.Repo{{Namespace: "acme", Name: "a"}, {Namespace: "acme", Name: "b"}, {Namespace: "zeta", Name: "a"}}
+
+var tagNames = []string{"main", "prod"}
+
+// models are what scenarios push: each has a chunk of its own, and two that others
+// have too. The last ones have a parent.
+func newModels() ([]*model, error) {
+	var all []*model
+	for i := range 4 {
+		parent := chunker.Digest{}
+		if i >= 3 {
+			parent = all[0].digest
+		}
+		m, err := newModel(parent, uint64(i), uint64(i+1)%4, 4)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, m)
+	}
+	return all, nil
+}
+
+// newModel makes a version of one small file for each chunk. The chunks are noise,
+// which the codec stores as it is.
+func newModel(parent chunker.Digest, seeds ...uint64) (*model, error) {
+	v := &model{parent: parent, chunks: map[chunker.Digest][]byte{}}
+	b := manifest.NewBuilder()
+	for i, seed := range seeds {
+		plain := make([]byte, 100+10*seed)
+		_, _ = rand.NewChaCha8([32]byte{byte(seed), 1}).Read(plain) // never fails
+		d := chunker.Sum(plain)
+		v.chunks[d] = codec.Append(nil, plain, chunker.Opaque)
+		b.Add(manifest.File{Path: fmt.Sprintf("f%d", i), Size: uint64(len(plain)), Format: "opaque"},
+			[]chunker.Ref{{Digest: d, Size: uint32(len(plain))}})
+	}
+	m, err := b.Build(parent, nil)
+	if err != nil {
+		return nil, err
+	}
+	for _, ref := range m.Chunks {
+		v.order = append(v.order, ref.Digest)
+	}
+	if v.doc, err = m.Encode(); err != nil {
+		return nil, err
+	}
+	v.digest = manifest.Name(v.doc)
+	return v, nil
+}

@@ -1,0 +1,141 @@
+package simtest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ingot-ml/ingot/chunker"
+	"github.com/ingot-ml/ingot/registry/internal/collect"
+	"github.com/ingot-ml/ingot/registry/internal/placement"
+	"github.com/ingot-ml/ingot/registry/internal/record"
+	"github.com/ingot-ml/ingot/registry/internal/registers"
+	"github.com/ingot-ml/ingot/registry/internal/versions"
+	"github.com/ingot-ml/ingot/registry/name"
+)
+
+// acknowledged is called when a client is told that a version is there, after a
+// commit that began at a step. The version can be read, or was retired since (I1).
+func (j *judge) acknowledged(repo name.Repo, d chunker.Digest, began int) {
+	h := j.heads[record.HeadKey(repo, d)]
+	if h == nil || !h.Readable() && h.until < began {
+		j.fail("I1", "%s@%s was acknowledged, and is not there", repo, d.Short())
+	}
+}
+
+// settle ends a scenario: all that was late happens, nothing fails any more, and
+// what is left must be exactly what versions need, every one of which is read.
+func (s *sim) settle() {
+	s.calm = true
+	p := s.start(0, 1<<20)
+	p.skew = 0
+	s.procs = append(s.procs, p)
+	ctx := context.WithValue(context.Background(), whoKey{}, "end")
+	s.judge.intents["end"] = intent{action: collects}
+	for i := range 6 {
+		s.flush(i)
+		s.tick(1, 2*pushTTL)
+		if err := s.collectAll(ctx, p); err != nil {
+			s.judge.fail("liveness", "a collection without faults fails: %v", err)
+			return
+		}
+	}
+	s.checkLeaks()
+	s.checkReads(ctx, p)
+}
+
+// flush lets what is late happen, half of it at first.
+func (s *sim) flush(round int) {
+	for len(s.late) > 0 && (round > 0 || s.dice.IntN(2) == 0) {
+		s.haunt()
+	}
+}
+
+func (s *sim) collectAll(ctx context.Context, p *proc) error {
+	s.judge.by = &call{who: "end"}
+	defer func() { s.judge.by = nil }()
+	_, err := p.collector().Run(ctx, collect.Options{})
+	return err
+}
+
+// checkLeaks compares what the store holds with what versions need (I7).
+func (s *sim) checkLeaks() {
+	for _, object := range s.disk.names {
+		switch {
+		case strings.HasPrefix(object, placement.Lists.Prefix()):
+		case strings.HasPrefix(object, placement.Hashes.Prefix()):
+		case s.judge.refs[object] == 0:
+			s.judge.fail("I7", "%s is still there, and nothing needs it", object)
+		}
+	}
+}
+
+// checkReads reads every version that can be read, and everything that a tag
+// points at.
+func (s *sim) checkReads(ctx context.Context, p *proc) {
+	for _, key := range sorted(s.judge.heads) {
+		h := s.judge.heads[key]
+		if !h.Readable() {
+			continue
+		}
+		repo, digest, err := record.ParseKey(key)
+		if err != nil {
+			s.judge.fail("format", "%v", err)
+			return
+		}
+		d, err := chunker.ParseDigest(digest)
+		if err != nil {
+			s.judge.fail("format", "%v", err)
+			return
+		}
+		if err := s.modelOf(d).readFrom(ctx, p, repo); err != nil {
+			s.judge.fail("I1", "%s cannot be read at the end: %v", key, err)
+		}
+	}
+}
+
+// prepare fills the registry with a version whose chunks have bases, as an encoder
+// of deltas would make it.
+func (s *sim) prepare() {
+	if !s.plan.bases {
+		return
+	}
+	m := s.pool[0]
+	const push = "00000000000000000000"
+	var entries []placement.Entry
+	for i, d := range m.order {
+		e := placement.Entry{Object: placement.ChunkName(d, push, 0), Length: uint32(len(m.chunks[d]))}
+		s.plant(e.Object, m.chunks[d])
+		base := placement.Entry{Object: placement.ChunkName(d, push, 1), Length: 1}
+		s.plant(base.Object, []byte{byte(i)})
+		e.Closure = []placement.Entry{base}
+		entries = append(entries, e)
+	}
+	body := placement.Body{Document: m.doc, Entries: entries}
+	name := placement.BodyName(repos[0], m.digest, push, "0000000000000000")
+	s.plant(name, body.Encode())
+	key := record.HeadKey(repos[0], m.digest)
+	s.judge.by = &call{who: "start"}
+	s.judge.intents["start"] = intent{action: commits, repo: repos[0], digest: m.digest}
+	at := registers.Absent
+	for _, state := range []string{record.Pending, record.Committed} {
+		val := fmt.Sprintf(`{"v":1,"seq":1,"nonce":"%s","state":%q,"body":%q,"push":%q,"at":%q,"chunks":%d}`,
+			state, state, name, push, s.now.Format(time.RFC3339), len(entries))
+		at = s.swap(key, at, []byte(val)).version
+	}
+	s.judge.by = nil
+	for _, p := range s.procs {
+		for _, d := range m.order {
+			p.index.at[d] = append(p.index.at[d], versions.Source{Repo: repos[0].String(), Version: m.digest})
+		}
+	}
+}
+
+func (s *sim) plant(object string, b []byte) {
+	at, _ := slices.BinarySearch(s.disk.names, object)
+	s.disk.names = slices.Insert(s.disk.names, at, object)
+	s.disk.blobs[object] = blob{b, s.now}
+	s.judge.made(object, b)
+}
