@@ -1,7 +1,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: build install demo test test-torch lint bench bench-peers bench-loaders crash large fuzz corpora tools clean help
+.PHONY: build install demo test test-torch lint bench bench-peers bench-loaders crash soak large fuzz corpora tools clean help
 
 GO ?= go
 FUZZTIME ?= 2m
@@ -9,6 +9,7 @@ FUZZCACHE = $(shell $(GO) env GOCACHE)/fuzz/github.com/ingot-ml/ingot
 PREFIX ?= /usr/local
 ROUNDS ?= 100
 AGENT_ROUNDS ?= 50
+SOAK ?= 10m
 CACHE := $(CURDIR)/.cache
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unversioned)
 GOLANGCI := v2.15.0
@@ -62,6 +63,9 @@ bench-loaders: ## compare with other loaders from disk to memory, as root (insta
 
 crash: tools ## kill clients, servers and agents in the middle of their work, ROUNDS (100) and AGENT_ROUNDS (50) times
 	INGOT_CRASH_ROUNDS=$(ROUNDS) INGOT_CRASH_AGENT_ROUNDS=$(AGENT_ROUNDS) $(GO) test -count=1 -run '^Test(Agent)?Crash$$' -v -timeout 2h ./integration
+
+soak: tools ## work on replicas (STORE=s3) or a folder (STORE=local) while everything fails, for SOAK (10m); SEED repeats
+	INGOT_SOAK=$(SOAK) INGOT_SOAK_SEED=$(SEED) $(GO) test -count=1 -run '^TestSoak$(if $(filter local,$(STORE)),Local,S3)$$' -v -timeout 100h ./integration/soak
 
 large: ## push and pull 100,000 tiny files and a sparse file of 100 GiB, lease a model of 1 GiB (long)
 	INGOT_LARGE=1 $(GO) test -count=1 -run '^(TestTinyFiles|TestSparseFile|TestAgentLease)$$' -v -timeout 2h ./integration
