@@ -17,6 +17,7 @@ import (
 	"github.com/ingot-ml/ingot/registry/internal/access"
 	"github.com/ingot-ml/ingot/registry/internal/blobs"
 	"github.com/ingot-ml/ingot/registry/internal/placement"
+	"github.com/ingot-ml/ingot/registry/internal/record"
 	"github.com/ingot-ml/ingot/registry/internal/registers"
 	"github.com/ingot-ml/ingot/registry/internal/versions"
 )
@@ -99,7 +100,11 @@ func (c *collector) live() map[string]bool {
 		c.t.Error(err)
 	}
 	for _, e := range heads {
-		if body, state := c.head(e.Key); state == "pending" || state == "committed" || state == "condemned" {
+		h := c.head(e.Key)
+		if h.State != "pending" && h.State != "committed" && h.State != "condemned" {
+			continue
+		}
+		for _, body := range []string{h.Body, h.Next} {
 			for name := range c.needs(body) {
 				live[name] = true
 			}
@@ -108,21 +113,23 @@ func (c *collector) live() map[string]bool {
 	return live
 }
 
-func (c *collector) head(key string) (body, state string) {
+func (c *collector) head(key string) (h record.Head) {
 	val, _, err := c.registers.Get(context.Background(), key)
 	if errors.Is(err, registers.ErrNotFound) {
-		return "", ""
+		return h
 	}
-	var h struct{ Body, State string }
 	if err := errors.Join(err, json.Unmarshal(val, &h)); err != nil {
 		c.t.Error(err)
 	}
-	return h.Body, h.State
+	return h
 }
 
-// needs yields the name of a body and those in it.
+// needs yields the name of a body and those in it; nothing for no body.
 func (c *collector) needs(body string) iter.Seq[string] {
 	return func(yield func(string) bool) {
+		if body == "" {
+			return
+		}
 		r, err := c.store.Store.Open(context.Background(), body, 0, -1) // also a deleted one: the check finds that
 		if err != nil {
 			c.t.Error(err)
@@ -163,7 +170,7 @@ func (c *collector) collect() {
 		name := info.Name
 		if strings.HasPrefix(name, "b/") {
 			digest, _, _ := strings.Cut(name[2:], ".") // no repository of this test has a dot
-			if _, state := c.head("m/" + digest); state == "" {
+			if c.head("m/"+digest).State == "" {
 				continue // a body without any head is not for a collector
 			}
 		}
@@ -212,16 +219,16 @@ func (c *collector) check() {
 		c.t.Error(err)
 	}
 	for _, e := range heads {
-		body, state := c.head(e.Key)
-		if state != "committed" && state != "condemned" {
+		h := c.head(e.Key)
+		if !h.Readable() {
 			continue
 		}
-		for name := range c.needs(body) {
+		for name := range c.needs(h.Body) {
 			if !c.store.isGone(name) {
 				continue
 			}
-			if again, state := c.head(e.Key); again == body && (state == "committed" || state == "condemned") {
-				c.t.Errorf("%s is %s and needs %s, which is gone", e.Key, state, name)
+			if again := c.head(e.Key); again.Body == h.Body && again.Readable() {
+				c.t.Errorf("%s is %s and needs %s, which is gone", e.Key, again.State, name)
 			}
 		}
 	}

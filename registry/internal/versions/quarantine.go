@@ -20,7 +20,7 @@ import (
 const (
 	// MaxQuarantine is how many objects may be in quarantine. A store that has lost
 	// more needs its backup, and pushes must not have to read of millions.
-	MaxQuarantine = 1 << 16
+	MaxQuarantine = 1 << 14
 	// maxPlaces is how many bad chunks of one object are told apart.
 	maxPlaces = 1024
 )
@@ -34,7 +34,8 @@ var ErrQuarantineFull = errors.New("too many objects are in quarantine: the stor
 type quarantine struct {
 	mu    sync.Mutex // protects the fields below; never held across a call
 	known map[string]knownBad
-	bad   badObjects
+	count int        // of those in known that are bad
+	bad   badObjects // nil when known has changed since
 }
 
 // knownBad is a register that was read.
@@ -73,7 +74,23 @@ func (b badObjects) covers(e *placement.Entry) bool {
 func (q *quarantine) current() badObjects {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if q.bad == nil {
+		q.bad = make(badObjects, q.count)
+		for _, k := range q.known { // nothing is called in this order
+			if k.rec.State == record.Bad {
+				q.bad[k.rec.Object] = k.rec
+			}
+		}
+	}
 	return q.bad
+}
+
+// full reports whether nothing more may be taken out of use but what is so already.
+func (q *quarantine) full(object string) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	k, ok := q.known[record.QuarantineKey(object)]
+	return q.count >= MaxQuarantine && (!ok || k.rec.State != record.Bad)
 }
 
 // has reports whether the register is known in that version.
@@ -84,48 +101,45 @@ func (q *quarantine) has(e registers.Entry) bool {
 	return ok && k.version == e.Version
 }
 
-// learn notes what registers say, unless later words of them are known.
-func (q *quarantine) learn(news map[string]knownBad) badObjects {
+// learn notes what a register says, unless a later word of it is known.
+func (q *quarantine) learn(key string, k knownBad) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(news) == 0 && q.bad != nil {
-		return q.bad
-	}
 	if q.known == nil {
 		q.known = map[string]knownBad{}
 	}
-	for key, k := range news {
-		if old, ok := q.known[key]; !ok || old.rec.Seq <= k.rec.Seq {
-			q.known[key] = k
-		}
+	old, ok := q.known[key]
+	if ok && old.rec.Seq > k.rec.Seq {
+		return
 	}
-	bad := badObjects{}
-	for _, k := range q.known { // nothing is called in this order
-		if k.rec.State == record.Bad {
-			bad[k.rec.Object] = k.rec
-		}
+	if ok && old.rec.State == record.Bad {
+		q.count--
 	}
-	q.bad = bad
-	return bad
+	if k.rec.State == record.Bad {
+		q.count++
+	}
+	q.known[key], q.bad = k, nil
 }
 
 // badNow asks which objects are in quarantine. It reads only the registers that
 // have changed since the last time.
 func (s *Service) badNow(ctx context.Context) (badObjects, error) {
-	news := map[string]knownBad{}
 	err := s.book.Each(ctx, record.QuarantinePrefix, "", func(e registers.Entry) (bool, error) {
 		if s.quarantine.has(e) {
 			return true, nil
 		}
 		rec := new(record.Quarantine)
 		v, err := s.book.Load(ctx, e.Key, rec)
-		news[e.Key] = knownBad{v, rec}
-		return true, err
+		if err != nil {
+			return false, err
+		}
+		s.quarantine.learn(e.Key, knownBad{v, rec})
+		return true, nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read what is in quarantine: %w", err)
 	}
-	return s.quarantine.learn(news), nil
+	return s.quarantine.current(), nil
 }
 
 // Quarantined returns the objects that are in quarantine, by name.
@@ -145,14 +159,10 @@ func (s *Service) Quarantined(ctx context.Context) ([]*record.Quarantine, error)
 // is in it is uploaded again. places are where its bad chunks begin; none means
 // that all of it is bad. The digest is zero when more than one is meant.
 func (s *Service) Quarantine(ctx context.Context, object, reason string, d chunker.Digest, places []uint32) error {
-	bad, err := s.badNow(ctx)
-	if err != nil {
-		return err
-	}
-	if bad[object] == nil && len(bad) >= MaxQuarantine {
+	if s.quarantine.full(object) {
 		return fmt.Errorf("quarantine %q: %w", object, ErrQuarantineFull)
 	}
-	err = s.judgeObject(ctx, object, func(rec *record.Quarantine) bool {
+	err := s.judgeObject(ctx, object, func(rec *record.Quarantine) bool {
 		merged := mergePlaces(rec, places)
 		if rec.State == record.Bad && slices.Equal(merged, rec.Places) {
 			return false
@@ -216,7 +226,7 @@ func (s *Service) judgeObject(ctx context.Context, object string, change func(*r
 		rec.At = s.Now().UTC()
 		v, err = s.book.Swap(ctx, key, v, rec)
 		if err == nil {
-			s.quarantine.learn(map[string]knownBad{key: {v, rec}})
+			s.quarantine.learn(key, knownBad{v, rec})
 		}
 		if !isConflict(err) {
 			return err
