@@ -1,0 +1,28 @@
+package doctor
+
+import "context"
+
+// Property is what tests see of a property.
+type Property struct {
+	Name  string
+	After []string
+}
+
+// Properties are all there are, in their order.
+func Properties() []Property {
+	var all []Property
+	for _, p := range properties() {
+		all = append(all, Property{p.name, p.after})
+	}
+	return all
+}
+
+// ExamineOne puts one property to the test.
+func ExamineOne(ctx context.Context, s Store, name string, depth Depth) (Finding, error) {
+	for _, p := range properties() {
+		if p.name == name {
+			return examine(ctx, p, newBench(s, p.name, depth), nil)
+		}
+	}
+	return Finding{}, nil
+}

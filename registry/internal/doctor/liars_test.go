@@ -1,0 +1,699 @@
+package doctor_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"iter"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/ingot-ml/ingot/registry/internal/blobs"
+	"github.com/ingot-ml/ingot/registry/internal/doctor"
+	"github.com/ingot-ml/ingot/registry/internal/registers"
+)
+
+// liar is an engine that answers as its functions say, and as the engine behind it
+// where it has none.
+type liar struct {
+	registers.Engine
+	get  func(ctx context.Context, key string) ([]byte, registers.Version, error)
+	cas  func(ctx context.Context, key string, want registers.Version, val []byte) (registers.Version, error)
+	list func(ctx context.Context, prefix, after string, n int) ([]registers.Entry, error)
+}
+
+func (l *liar) Get(ctx context.Context, key string) ([]byte, registers.Version, error) {
+	if l.get != nil {
+		return l.get(ctx, key)
+	}
+	return l.Engine.Get(ctx, key)
+}
+
+func (l *liar) CAS(ctx context.Context, key string, want registers.Version, val []byte) (registers.Version, error) {
+	if l.cas != nil {
+		return l.cas(ctx, key, want, val)
+	}
+	return l.Engine.CAS(ctx, key, want, val)
+}
+
+func (l *liar) List(ctx context.Context, prefix, after string, n int) ([]registers.Entry, error) {
+	if l.list != nil {
+		return l.list(ctx, prefix, after, n)
+	}
+	return l.Engine.List(ctx, prefix, after, n)
+}
+
+// force writes whatever the version is.
+func force(ctx context.Context, e registers.Engine, key string, val []byte) (registers.Version, error) {
+	for {
+		_, now, err := e.Get(ctx, key)
+		if err != nil && !errors.Is(err, registers.ErrNotFound) {
+			return now, err
+		}
+		version, err := e.CAS(ctx, key, now, val)
+		if !errors.Is(err, registers.ErrConflict) {
+			return version, err
+		}
+	}
+}
+
+// twoSteps is an engine that compares, pauses, and then writes, where it is told
+// to.
+func twoSteps(e registers.Engine, l *liar, when func(want registers.Version) bool) {
+	l.cas = func(ctx context.Context, key string, want registers.Version, val []byte) (registers.Version, error) {
+		if !when(want) {
+			return e.CAS(ctx, key, want, val)
+		}
+		if _, now, _ := e.Get(ctx, key); now != want { // absent is a version too
+			return registers.Absent, registers.ErrConflict
+		}
+		time.Sleep(time.Millisecond)
+		return force(ctx, e, key, val)
+	}
+}
+
+// registerLiars are lies about registers, each with the property that finds it.
+var registerLiars = []struct {
+	finds string
+	lie   string
+	tell  func(e registers.Engine, l *liar)
+}{
+	{"read-after-write", "a read may be as old as one write", func(e registers.Engine, l *liar) {
+		var mu sync.Mutex
+		type value struct {
+			val     []byte
+			version registers.Version
+		}
+		before := map[string]value{}
+		l.cas = func(ctx context.Context, key string, want registers.Version, val []byte) (registers.Version, error) {
+			old, was, _ := e.Get(ctx, key) // absent is a value too
+			version, err := e.CAS(ctx, key, want, val)
+			if err == nil && was != registers.Absent {
+				mu.Lock()
+				before[key] = value{old, was}
+				mu.Unlock()
+			}
+			return version, err
+		}
+		l.get = func(ctx context.Context, key string) ([]byte, registers.Version, error) {
+			mu.Lock()
+			old, ok := before[key]
+			delete(before, key)
+			mu.Unlock()
+			if ok {
+				return old.val, old.version, nil
+			}
+			return e.Get(ctx, key)
+		}
+	}},
+	{"read-after-write", "what is absent is remembered for one more read", func(e registers.Engine, l *liar) {
+		var mu sync.Mutex
+		absent := map[string]bool{}
+		l.get = func(ctx context.Context, key string) ([]byte, registers.Version, error) {
+			val, version, err := e.Get(ctx, key)
+			mu.Lock()
+			was := absent[key]
+			absent[key] = err != nil
+			mu.Unlock()
+			if was {
+				return nil, registers.Absent, registers.ErrNotFound
+			}
+			return val, version, err
+		}
+	}},
+	{"create-refused", "a register that is there can be made again", func(e registers.Engine, l *liar) {
+		l.cas = func(ctx context.Context, key string, want registers.Version, val []byte) (registers.Version, error) {
+			if want == registers.Absent {
+				return force(ctx, e, key, val)
+			}
+			return e.CAS(ctx, key, want, val)
+		}
+	}},
+	{"create-refused", "a refused creation has happened", func(e registers.Engine, l *liar) {
+		l.cas = func(ctx context.Context, key string, want registers.Version, val []byte) (registers.Version, error) {
+			version, err := e.CAS(ctx, key, want, val)
+			if want == registers.Absent && errors.Is(err, registers.ErrConflict) {
+				_, _ = force(ctx, e, key, val)
+			}
+			return version, err
+		}
+	}},
+	{"overwrite-refused", "the version does not matter", func(e registers.Engine, l *liar) {
+		l.cas = func(ctx context.Context, key string, want registers.Version, val []byte) (registers.Version, error) {
+			if _, now, _ := e.Get(ctx, key); want != registers.Absent && now != registers.Absent {
+				return force(ctx, e, key, val)
+			}
+			return e.CAS(ctx, key, want, val)
+		}
+	}},
+	{"missing-refused", "a version of what is not there makes it", func(e registers.Engine, l *liar) {
+		l.cas = func(ctx context.Context, key string, want registers.Version, val []byte) (registers.Version, error) {
+			if _, now, _ := e.Get(ctx, key); now == registers.Absent {
+				want = registers.Absent
+			}
+			return e.CAS(ctx, key, want, val)
+		}
+	}},
+	{"versions-differ", "a version is made of the value", func(e registers.Engine, l *liar) {
+		hash := func(val []byte) registers.Version {
+			sum := sha256.Sum256(val)
+			return registers.Version(hex.EncodeToString(sum[:]))
+		}
+		inner := func(ctx context.Context, key string, want registers.Version) registers.Version {
+			val, now, _ := e.Get(ctx, key)
+			if now != registers.Absent && hash(val) == want {
+				return now
+			}
+			return want
+		}
+		l.get = func(ctx context.Context, key string) ([]byte, registers.Version, error) {
+			val, version, err := e.Get(ctx, key)
+			if err == nil {
+				version = hash(val)
+			}
+			return val, version, err
+		}
+		l.cas = func(ctx context.Context, key string, want registers.Version, val []byte) (registers.Version, error) {
+			if want != registers.Absent {
+				want = inner(ctx, key, want)
+			}
+			if _, err := e.CAS(ctx, key, want, val); err != nil {
+				return registers.Absent, err
+			}
+			return hash(val), nil
+		}
+		l.list = func(ctx context.Context, prefix, after string, n int) ([]registers.Entry, error) {
+			page, err := e.List(ctx, prefix, after, n)
+			for i := range page {
+				val, _, err := e.Get(ctx, page[i].Key)
+				if err != nil {
+					return nil, err
+				}
+				page[i].Version = hash(val)
+			}
+			return page, err
+		}
+	}},
+	{"late-retry", "a request that was answered before is carried out again", func(e registers.Engine, l *liar) {
+		var mu sync.Mutex
+		done := map[string]bool{}
+		l.cas = func(ctx context.Context, key string, want registers.Version, val []byte) (registers.Version, error) {
+			request := key + "\n" + string(want) + "\n" + string(val)
+			mu.Lock()
+			again := done[request]
+			mu.Unlock()
+			if again {
+				return force(ctx, e, key, val)
+			}
+			version, err := e.CAS(ctx, key, want, val)
+			mu.Lock()
+			done[request] = err == nil
+			mu.Unlock()
+			return version, err
+		}
+	}},
+	{"register-sizes", "values are cut at 32 KiB", func(e registers.Engine, l *liar) {
+		l.cas = func(ctx context.Context, key string, want registers.Version, val []byte) (registers.Version, error) {
+			// The races hold more, and compare it; their values are cut nowhere.
+			if strings.Contains(key, "/register-sizes/") {
+				val = val[:min(len(val), 32<<10)]
+			}
+			return e.CAS(ctx, key, want, val)
+		}
+	}},
+	{"register-sizes", "long keys are cut", func(e registers.Engine, l *liar) {
+		l.cas = func(ctx context.Context, key string, want registers.Version, val []byte) (registers.Version, error) {
+			return e.CAS(ctx, key[:min(len(key), 500)], want, val)
+		}
+		l.get = func(ctx context.Context, key string) ([]byte, registers.Version, error) {
+			return e.Get(ctx, key[:min(len(key), 500)])
+		}
+	}},
+	{"register-sizes", "capitals and small letters are one", func(e registers.Engine, l *liar) {
+		fold := func(key string) string {
+			if strings.Contains(key, "/register-sizes/") { // lists would see it too
+				return strings.ToLower(key)
+			}
+			return key
+		}
+		l.cas = func(ctx context.Context, key string, want registers.Version, val []byte) (registers.Version, error) {
+			return e.CAS(ctx, fold(key), want, val)
+		}
+		l.get = func(ctx context.Context, key string) ([]byte, registers.Version, error) { return e.Get(ctx, fold(key)) }
+	}},
+	{"create-atomic", "creation compares and writes in two steps", func(e registers.Engine, l *liar) {
+		twoSteps(e, l, func(want registers.Version) bool { return want == registers.Absent })
+	}},
+	{"overwrite-atomic", "writing over compares and writes in two steps", func(e registers.Engine, l *liar) {
+		twoSteps(e, l, func(want registers.Version) bool { return want != registers.Absent })
+	}},
+	{"list-after-write", "lists miss what was made last", func(e registers.Engine, l *liar) {
+		var last atomic.Value
+		l.cas = func(ctx context.Context, key string, want registers.Version, val []byte) (registers.Version, error) {
+			version, err := e.CAS(ctx, key, want, val)
+			if err == nil && want == registers.Absent {
+				last.Store(key)
+			}
+			return version, err
+		}
+		l.list = func(ctx context.Context, prefix, after string, n int) ([]registers.Entry, error) {
+			page, err := e.List(ctx, prefix, after, n)
+			return slices.DeleteFunc(page, func(e registers.Entry) bool { return e.Key == last.Load() }), err
+		}
+	}},
+	{"list-order", "lists are in no order", func(e registers.Engine, l *liar) {
+		l.list = func(ctx context.Context, prefix, after string, n int) ([]registers.Entry, error) {
+			page, err := e.List(ctx, prefix, after, n)
+			slices.Reverse(page)
+			return page, err
+		}
+	}},
+	{"list-pages", "a page may be shorter although more follow", func(e registers.Engine, l *liar) {
+		l.list = func(ctx context.Context, prefix, after string, n int) ([]registers.Entry, error) {
+			page, err := e.List(ctx, prefix, after, n)
+			return page[:max(1, min(len(page), n-1))*min(1, len(page))], err
+		}
+	}},
+	{"list-pages", "a list begins with the key that it is to begin behind", func(e registers.Engine, l *liar) {
+		l.list = func(ctx context.Context, prefix, after string, n int) ([]registers.Entry, error) {
+			page, err := e.List(ctx, prefix, after, n)
+			if _, version, absent := e.Get(ctx, after); after != "" && absent == nil && strings.HasPrefix(after, prefix) {
+				page = slices.Insert(page, 0, registers.Entry{Key: after, Version: version})
+			}
+			return page[:min(n, len(page))], err
+		}
+	}},
+	{"list-versions", "lists tell the version before", func(e registers.Engine, l *liar) {
+		var mu sync.Mutex
+		before := map[string]registers.Version{}
+		l.cas = func(ctx context.Context, key string, want registers.Version, val []byte) (registers.Version, error) {
+			version, err := e.CAS(ctx, key, want, val)
+			if err == nil && want != registers.Absent {
+				mu.Lock()
+				before[key] = want
+				mu.Unlock()
+			}
+			return version, err
+		}
+		l.list = func(ctx context.Context, prefix, after string, n int) ([]registers.Entry, error) {
+			page, err := e.List(ctx, prefix, after, n)
+			mu.Lock()
+			defer mu.Unlock()
+			for i := range page {
+				if old, ok := before[page[i].Key]; ok {
+					page[i].Version = old
+				}
+			}
+			return page, err
+		}
+	}},
+	{"list-during-writes", "a list misses a register while another is written", func(e registers.Engine, l *liar) {
+		var writing atomic.Int32
+		l.cas = func(ctx context.Context, key string, want registers.Version, val []byte) (registers.Version, error) {
+			writing.Add(1)
+			defer writing.Add(-1)
+			time.Sleep(time.Millisecond)
+			return e.CAS(ctx, key, want, val)
+		}
+		l.list = func(ctx context.Context, prefix, after string, n int) ([]registers.Entry, error) {
+			page, err := e.List(ctx, prefix, after, n)
+			if writing.Load() > 0 && len(page) > 2 { // as if a page had ended there
+				page = slices.Delete(page, 1, 2)
+				more, err := e.List(ctx, prefix, page[len(page)-1].Key, 1)
+				return append(page, more...), err
+			}
+			return page, err
+		}
+	}},
+}
+
+func TestRegisterLiars(t *testing.T) {
+	for _, tt := range registerLiars {
+		t.Run(tt.finds+": "+tt.lie, func(t *testing.T) {
+			t.Parallel()
+			s := honest()
+			l := &liar{Engine: s.Registers[0]}
+			tt.tell(s.Registers[0], l)
+			s.Registers = []registers.Engine{l, l}
+			foundOnly(t, s, tt.finds)
+		})
+	}
+}
+
+// foundOnly checks that the quick examination finds one property missing.
+func foundOnly(t *testing.T, s doctor.Store, property string) {
+	t.Helper()
+	found, err := doctor.Examine(t.Context(), s, doctor.Quick, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if missing := doctor.Missing(found); !slices.Equal(missing, []string{property}) {
+		t.Errorf("found missing: %q, want %s alone", missing, property)
+	}
+	for _, f := range found {
+		if f.State != doctor.OK {
+			t.Logf("%s %s: %s", f.Property, f.State, f.Saw)
+		}
+	}
+}
+
+// TestOldReplica has one of two ways read what was there before: only who asks
+// through both sees it.
+func TestOldReplica(t *testing.T) {
+	s := honest()
+	e := s.Registers[0]
+	l := &liar{Engine: e}
+	registerLiars[0].tell(e, l)
+	l.cas = nil // writes go by, and so
+	var mu sync.Mutex
+	cache := map[string][]byte{}
+	versions := map[string]registers.Version{}
+	l.get = func(ctx context.Context, key string) ([]byte, registers.Version, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if val, ok := cache[key]; ok {
+			return val, versions[key], nil
+		}
+		val, version, err := e.Get(ctx, key)
+		if err == nil {
+			cache[key], versions[key] = val, version
+		}
+		return val, version, err
+	}
+	s.Registers = []registers.Engine{e, l}
+	foundOnly(t, s, "read-after-write")
+}
+
+// blobLiar is a store that answers as its functions say, and as the store behind
+// it where it has none.
+type blobLiar struct {
+	blobs.Store
+	put    func(ctx context.Context, name string, parts ...[]byte) error
+	open   func(ctx context.Context, name string, off, n int64) (io.ReadCloser, error)
+	stat   func(ctx context.Context, name string) (blobs.Info, error)
+	list   func(ctx context.Context, prefix, after string) iter.Seq2[blobs.Info, error]
+	delete func(ctx context.Context, names []string) error
+}
+
+func (l *blobLiar) Put(ctx context.Context, name string, parts ...[]byte) error {
+	if l.put != nil {
+		return l.put(ctx, name, parts...)
+	}
+	return l.Store.Put(ctx, name, parts...)
+}
+
+func (l *blobLiar) Open(ctx context.Context, name string, off, n int64) (io.ReadCloser, error) {
+	if l.open != nil {
+		return l.open(ctx, name, off, n)
+	}
+	return l.Store.Open(ctx, name, off, n)
+}
+
+func (l *blobLiar) Stat(ctx context.Context, name string) (blobs.Info, error) {
+	if l.stat != nil {
+		return l.stat(ctx, name)
+	}
+	return l.Store.Stat(ctx, name)
+}
+
+func (l *blobLiar) List(ctx context.Context, prefix, after string) iter.Seq2[blobs.Info, error] {
+	if l.list != nil {
+		return l.list(ctx, prefix, after)
+	}
+	return l.Store.List(ctx, prefix, after)
+}
+
+func (l *blobLiar) Delete(ctx context.Context, names []string) error {
+	if l.delete != nil {
+		return l.delete(ctx, names)
+	}
+	return l.Store.(blobs.Sweeper).Delete(ctx, names)
+}
+
+// listed yields what f makes of the honest list.
+func listed(s blobs.Store, f func([]blobs.Info) []blobs.Info) func(context.Context, string, string) iter.Seq2[blobs.Info, error] {
+	return func(ctx context.Context, prefix, after string) iter.Seq2[blobs.Info, error] {
+		return func(yield func(blobs.Info, error) bool) {
+			var all []blobs.Info
+			for info, err := range s.List(ctx, prefix, after) {
+				if err != nil {
+					yield(info, err)
+					return
+				}
+				all = append(all, info)
+			}
+			for _, info := range f(all) {
+				if !yield(info, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// replace writes over a blob.
+func replace(ctx context.Context, s blobs.Store, name string, parts ...[]byte) error {
+	return errors.Join(s.(blobs.Sweeper).Delete(ctx, []string{name}), s.Put(ctx, name, parts...))
+}
+
+var blobLiars = []struct {
+	finds string
+	lie   string
+	tell  func(s blobs.Store, l *blobLiar)
+}{
+	{"blob-read-after-write", "the first look at a blob does not find it", func(s blobs.Store, l *blobLiar) {
+		var looked sync.Map
+		l.open = func(ctx context.Context, name string, off, n int64) (io.ReadCloser, error) {
+			if _, there := s.Stat(ctx, name); there == nil {
+				if _, again := looked.LoadOrStore(name, true); !again {
+					return nil, blobs.ErrNotFound
+				}
+			}
+			return s.Open(ctx, name, off, n)
+		}
+	}},
+	{"blob-read-after-write", "sizes are of what a disk would take", func(s blobs.Store, l *blobLiar) {
+		l.stat = func(ctx context.Context, name string) (blobs.Info, error) {
+			info, err := s.Stat(ctx, name)
+			info.Size = (info.Size + 4095) / 4096 * 4096
+			return info, err
+		}
+	}},
+	{"blob-kept", "a second write replaces the first", func(s blobs.Store, l *blobLiar) {
+		l.put = func(ctx context.Context, name string, parts ...[]byte) error {
+			return replace(ctx, s, name, parts...)
+		}
+	}},
+	{"blob-kept", "a refused write of a large blob has happened", func(s blobs.Store, l *blobLiar) {
+		l.put = func(ctx context.Context, name string, parts ...[]byte) error {
+			err := s.Put(ctx, name, parts...)
+			if errors.Is(err, blobs.ErrExists) && len(parts[0]) > 1<<20 {
+				return errors.Join(replace(ctx, s, name, parts...), err)
+			}
+			return err
+		}
+	}},
+	{"blob-kept", "a write that did nothing is acknowledged", func(s blobs.Store, l *blobLiar) {
+		l.put = func(ctx context.Context, name string, parts ...[]byte) error {
+			if err := s.Put(ctx, name, parts...); !errors.Is(err, blobs.ErrExists) {
+				return err
+			}
+			return nil
+		}
+	}},
+	{"blob-create-atomic", "creation looks and writes in two steps", func(s blobs.Store, l *blobLiar) {
+		l.put = func(ctx context.Context, name string, parts ...[]byte) error {
+			if _, err := s.Stat(ctx, name); err == nil {
+				return blobs.ErrExists
+			}
+			time.Sleep(time.Millisecond)
+			for {
+				err := replace(ctx, s, name, parts...)
+				if !errors.Is(err, blobs.ErrExists) {
+					return err
+				}
+			}
+		}
+	}},
+	{"blob-ranges", "a range that leaves the blob is what there is", func(s blobs.Store, l *blobLiar) {
+		l.open = func(ctx context.Context, name string, off, n int64) (io.ReadCloser, error) {
+			r, err := s.Open(ctx, name, off, n)
+			if errors.Is(err, io.ErrUnexpectedEOF) {
+				return s.Open(ctx, name, off, -1)
+			}
+			return r, err
+		}
+	}},
+	{"blob-ranges", "a range is answered with the whole", func(s blobs.Store, l *blobLiar) {
+		l.open = func(ctx context.Context, name string, off, n int64) (io.ReadCloser, error) {
+			return s.Open(ctx, name, 0, -1)
+		}
+	}},
+	{"blob-large", "bytes behind the eighth mebibyte are lost", func(s blobs.Store, l *blobLiar) {
+		l.put = func(ctx context.Context, name string, parts ...[]byte) error {
+			whole := bytes.Join(parts, nil)
+			return s.Put(ctx, name, whole[:min(len(whole), 8<<20)])
+		}
+	}},
+	{"blob-large", "one byte of a large blob differs", func(s blobs.Store, l *blobLiar) {
+		l.put = func(ctx context.Context, name string, parts ...[]byte) error {
+			whole := bytes.Join(parts, nil)
+			if len(whole) > 5<<20 {
+				whole[5<<20] ^= 1
+			}
+			return s.Put(ctx, name, whole)
+		}
+	}},
+	{"blob-names", "long names are refused", func(s blobs.Store, l *blobLiar) {
+		l.put = func(ctx context.Context, name string, parts ...[]byte) error {
+			if len(name) > 255 {
+				return blobs.ErrName
+			}
+			return s.Put(ctx, name, parts...)
+		}
+	}},
+	{"blob-list", "lists miss what was made last", func(s blobs.Store, l *blobLiar) {
+		var last atomic.Value
+		l.put = func(ctx context.Context, name string, parts ...[]byte) error {
+			err := s.Put(ctx, name, parts...)
+			if err == nil {
+				last.Store(name)
+			}
+			return err
+		}
+		l.list = listed(s, func(all []blobs.Info) []blobs.Info {
+			return slices.DeleteFunc(all, func(i blobs.Info) bool { return i.Name == last.Load() })
+		})
+	}},
+	{"blob-list", "lists are in no order", func(s blobs.Store, l *blobLiar) {
+		l.list = listed(s, func(all []blobs.Info) []blobs.Info { slices.Reverse(all); return all })
+	}},
+	{"blob-list", "lists end early", func(s blobs.Store, l *blobLiar) {
+		l.list = listed(s, func(all []blobs.Info) []blobs.Info { return all[:min(len(all), 50)] })
+	}},
+	{"blob-list", "lists know no sizes", func(s blobs.Store, l *blobLiar) {
+		l.list = listed(s, func(all []blobs.Info) []blobs.Info {
+			for i := range all {
+				all[i].Size = 0
+			}
+			return all
+		})
+	}},
+	{"blob-delete", "deletions are acknowledged and not made", func(s blobs.Store, l *blobLiar) {
+		l.delete = func(context.Context, []string) error { return nil }
+	}},
+	{"blob-delete", "deletions are refused", func(s blobs.Store, l *blobLiar) {
+		l.delete = func(context.Context, []string) error { return errors.New("access denied") }
+	}},
+	{"blob-delete", "what was deleted is still listed", func(s blobs.Store, l *blobLiar) {
+		var mu sync.Mutex
+		ghosts := map[string]blobs.Info{}
+		l.delete = func(ctx context.Context, names []string) error {
+			mu.Lock()
+			defer mu.Unlock()
+			for _, name := range names {
+				if info, err := s.Stat(ctx, name); err == nil {
+					ghosts[name] = info
+				}
+			}
+			return s.(blobs.Sweeper).Delete(ctx, names)
+		}
+		l.list = func(ctx context.Context, prefix, after string) iter.Seq2[blobs.Info, error] {
+			return listed(s, func(all []blobs.Info) []blobs.Info {
+				mu.Lock()
+				defer mu.Unlock()
+				for name, info := range ghosts {
+					if strings.HasPrefix(name, prefix) && name > after {
+						all = append(all, info)
+					}
+				}
+				slices.SortFunc(all, func(a, b blobs.Info) int { return strings.Compare(a.Name, b.Name) })
+				return all
+			})(ctx, prefix, after)
+		}
+	}},
+	{"blob-delete-again", "deleting what is not there fails", func(s blobs.Store, l *blobLiar) {
+		l.delete = func(ctx context.Context, names []string) error {
+			for _, name := range names {
+				if _, err := s.Stat(ctx, name); err != nil {
+					return err
+				}
+			}
+			return s.(blobs.Sweeper).Delete(ctx, names)
+		}
+	}},
+	{"blob-delete-again", "deleting ends silently at what is not there", func(s blobs.Store, l *blobLiar) {
+		l.delete = func(ctx context.Context, names []string) error {
+			for i, name := range names {
+				if _, err := s.Stat(ctx, name); err != nil {
+					names = names[:i]
+					break
+				}
+			}
+			return s.(blobs.Sweeper).Delete(ctx, names)
+		}
+	}},
+	{"clock", "nothing has a time", func(s blobs.Store, l *blobLiar) {
+		l.list = listed(s, func(all []blobs.Info) []blobs.Info {
+			for i := range all {
+				all[i].Modified = time.Time{}
+			}
+			return all
+		})
+	}},
+}
+
+func TestBlobLiars(t *testing.T) {
+	for _, tt := range blobLiars {
+		t.Run(tt.finds+": "+tt.lie, func(t *testing.T) {
+			t.Parallel()
+			s := honest()
+			l := &blobLiar{Store: s.Blobs[0]}
+			tt.tell(s.Blobs[0], l)
+			s.Blobs, s.Sweeper = []blobs.Store{l, l}, l
+			foundOnly(t, s, tt.finds)
+		})
+	}
+}
+
+// TestEveryPropertyHasALiar holds the tables to the properties.
+func TestEveryPropertyHasALiar(t *testing.T) {
+	found := map[string]bool{}
+	for _, l := range registerLiars {
+		found[l.finds] = true
+	}
+	for _, l := range blobLiars {
+		found[l.finds] = true
+	}
+	for _, p := range doctor.Properties() {
+		if !found[p.Name] {
+			t.Errorf("no liar is found by %s", p.Name)
+		}
+	}
+}
+
+// TestClock has the store's clock go wrong, which is told and fails nothing.
+func TestClock(t *testing.T) {
+	for _, off := range []time.Duration{0, 4 * time.Minute, -4 * time.Minute, 10 * time.Minute, -10 * time.Minute, 25 * time.Hour, -25 * time.Hour} {
+		s := honest()
+		s.Now = func() time.Time { return time.Now().Add(off) }
+		found, err := doctor.ExamineOne(t.Context(), s, "clock", doctor.Quick)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := doctor.OK
+		if off.Abs() > 5*time.Minute {
+			want = doctor.Warning
+		}
+		if found.State != want {
+			t.Errorf("a clock that is off by %s: %s, %s; want %s", off, found.State, found.Saw, want)
+		}
+	}
+}

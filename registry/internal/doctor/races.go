@@ -1,0 +1,282 @@
+package doctor
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/ingot-ml/ingot/registry/internal/registers"
+)
+
+// raceProperties are those that only writers at the same time see.
+func raceProperties() []property {
+	return []property{
+		{
+			name:  "create-atomic",
+			needs: "of those who make a register at the same time, one succeeds",
+			after: []string{"read-after-write", "create-refused"},
+			do:    useAnother + "; with this one not even one replica is safe from its own late writes",
+			test:  testCreateAtomic,
+		},
+		{
+			name:  "overwrite-atomic",
+			needs: "of those who write over the same version at the same time, one succeeds",
+			after: []string{"read-after-write", "overwrite-refused"},
+			do:    useAnother + "; or serve this one by one process alone, which --alone promises",
+			test:  testOverwriteAtomic,
+		},
+	}
+}
+
+// larger is a value that takes a store a while to write, so that what it decides
+// before is old when it has written. Every second race is over such values.
+const larger = 48 << 10
+
+func raceSize(round int) int { return round % 2 * larger }
+
+// outcome is what became of the writes of one race.
+type outcome struct {
+	won     [][]byte // values whose writes were acknowledged
+	refused int
+	unknown int
+}
+
+// race sends writes over the same version at the same time.
+func (b *bench) race(ctx context.Context, key string, want registers.Version, size int) (outcome, error) {
+	var o outcome
+	var mu sync.Mutex // protects o
+	start := make(chan struct{})
+	var ready sync.WaitGroup
+	ready.Add(b.writers)
+	go func() { ready.Wait(); close(start) }()
+	err := together(b.writers, func(i int) error {
+		val, err := b.unique(size)
+		if err == nil {
+			err = b.warm(ctx, i, key)
+		}
+		ready.Done()
+		<-start
+		if err != nil {
+			return err
+		}
+		_, err = b.engine(i).CAS(ctx, key, want, val)
+		mu.Lock()
+		defer mu.Unlock()
+		switch {
+		case err == nil:
+			o.won = append(o.won, val)
+		case errors.Is(err, registers.ErrUnknown):
+			o.unknown++
+		case errors.Is(err, registers.ErrConflict):
+			o.refused++
+		default:
+			return err
+		}
+		return nil
+	})
+	<-start // and so its goroutine has ended
+	return o, err
+}
+
+// warm makes a connection of the i-th writer ready, by a read.
+func (b *bench) warm(ctx context.Context, i int, key string) error {
+	_, _, err := b.engine(i).Get(ctx, key)
+	if errors.Is(err, registers.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// decided returns what is wrong with a race over a register that now holds val,
+// or "". A write of unknown outcome may have been the one that won.
+func (o outcome) decided(val []byte) string {
+	switch {
+	case len(o.won) > 1:
+		return fmt.Sprintf("%d writers were acknowledged", len(o.won))
+	case len(o.won) == 1 && !bytes.Equal(val, o.won[0]):
+		return "the value of another than the acknowledged writer is there"
+	}
+	return ""
+}
+
+func testCreateAtomic(ctx context.Context, b *bench) (verdict, error) {
+	t := tally{what: "races to make a register"}
+	for round := range b.creations {
+		key := b.key("%d", round)
+		o, err := b.race(ctx, key, registers.Absent, raceSize(round))
+		if err != nil {
+			return verdict{}, err
+		}
+		val, _, err := b.engine(round).Get(ctx, key)
+		if errors.Is(err, registers.ErrNotFound) {
+			val, err = nil, nil
+		}
+		if err != nil {
+			return verdict{}, err
+		}
+		t.count(o, o.decided(val))
+	}
+	return t.verdict(b.writers)
+}
+
+func testOverwriteAtomic(ctx context.Context, b *bench) (verdict, error) {
+	key := b.key("k")
+	if _, _, err := b.write(ctx, 0, key, registers.Absent); err != nil {
+		return verdict{}, err
+	}
+	t := tally{what: "races over one version"}
+	for round := range b.overwrites {
+		_, version, err := b.engine(round).Get(ctx, key)
+		if err != nil {
+			return verdict{}, err
+		}
+		o, err := b.race(ctx, key, version, raceSize(round))
+		if err != nil {
+			return verdict{}, err
+		}
+		val, _, err := b.engine(round).Get(ctx, key)
+		if err != nil {
+			return verdict{}, err
+		}
+		t.count(o, o.decided(val))
+	}
+	v, err := t.verdict(b.writers)
+	if err != nil || v.state != OK || b.additions == 0 {
+		return v, err
+	}
+	c, err := b.countTogether(ctx)
+	if err != nil || c.state != OK {
+		return c, err
+	}
+	return seen("%s; %s", v.saw, c.saw)
+}
+
+// tally counts the races of a test.
+type tally struct {
+	what    string
+	races   int
+	won     int // races with a winner
+	unknown int // answers that were lost
+	bad     int
+	first   string // what was wrong with the first bad one
+}
+
+func (t *tally) count(o outcome, wrong string) {
+	t.races++
+	t.won += min(1, len(o.won))
+	t.unknown += o.unknown
+	if wrong == "" {
+		return
+	}
+	if t.bad++; t.bad == 1 {
+		t.first = wrong
+	}
+}
+
+func (t *tally) verdict(writers int) (verdict, error) {
+	switch {
+	case t.bad > 0:
+		return lacks("%d of %d %s between %d writers went wrong: in the first, %s", t.bad, t.races, t.what, writers, t.first)
+	case t.won == 0:
+		return lacks("in none of %d %s was any of %d writers acknowledged", t.races, t.what, writers)
+	case t.unknown > 0:
+		return seen("%d %s between %d writers, never two winners; %d answers were lost", t.races, t.what, writers, t.unknown)
+	}
+	return seen("%d %s between %d writers, never two winners", t.races, t.what, writers)
+}
+
+// countTogether has all writers add to one number as fast as they can. A sum
+// that is below what was acknowledged, or a version that was written over twice,
+// is a lost write.
+func (b *bench) countTogether(ctx context.Context) (verdict, error) {
+	key := b.key("counter")
+	if _, err := registers.Settle(ctx, b.engine(0), key, registers.Absent, []byte("0 start")); err != nil {
+		return verdict{}, err
+	}
+	c := counter{over: map[registers.Version]int{}}
+	if err := together(b.writers, func(i int) error { return c.add(ctx, b, i, key) }); err != nil {
+		return verdict{}, err
+	}
+	val, _, err := b.engine(0).Get(ctx, key)
+	if err != nil {
+		return verdict{}, err
+	}
+	sum, err := number(val)
+	if err != nil || sum < c.acknowledged || sum > c.acknowledged+c.unknown {
+		return lacks("%d additions to a counter were acknowledged, and it says %.40q", c.acknowledged, val)
+	}
+	for _, times := range c.over {
+		if times > 1 {
+			return lacks("%d writers over the same version of a counter were acknowledged", times)
+		}
+	}
+	return seen("a counter is exact after %d additions and %d conflicts", c.acknowledged, c.conflicts)
+}
+
+// counter is what is known of a number that many add to.
+type counter struct {
+	mu           sync.Mutex // protects the fields below
+	over         map[registers.Version]int
+	acknowledged int
+	unknown      int
+	conflicts    int
+}
+
+// add makes the additions of one writer.
+func (c *counter) add(ctx context.Context, b *bench, i int, key string) error {
+	for done := 0; done < b.additions; {
+		val, version, err := b.engine(i).Get(ctx, key)
+		if err != nil {
+			return err
+		}
+		n, err := number(val)
+		if err != nil {
+			return err
+		}
+		nonce, err := b.nonce()
+		if err != nil {
+			return err
+		}
+		_, err = b.engine(i).CAS(ctx, key, version, fmt.Appendf(nil, "%d %s", n+1, nonce))
+		if err := c.note(version, err); err != nil {
+			return err
+		}
+		if !errors.Is(err, registers.ErrConflict) {
+			done++
+		}
+	}
+	return nil
+}
+
+// note counts what became of a write over version, and returns an error that
+// says nothing of it.
+func (c *counter) note(version registers.Version, err error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case err == nil:
+		c.acknowledged++
+		c.over[version]++
+	case errors.Is(err, registers.ErrUnknown):
+		c.unknown++
+	case errors.Is(err, registers.ErrConflict):
+		c.conflicts++
+	default:
+		return err
+	}
+	return nil
+}
+
+// number reads what a counter holds.
+func number(val []byte) (int, error) {
+	digits, _, _ := strings.Cut(string(val), " ")
+	n, err := strconv.Atoi(digits)
+	if err != nil {
+		return 0, fmt.Errorf("a counter holds %.40q: %w", val, err)
+	}
+	return n, nil
+}
