@@ -52,6 +52,9 @@ var allowed = map[string][]string{
 	"registry/internal/collect": {"chunker", "openapi", "registry/name", "registry/internal/blobs",
 		"registry/internal/placement", "registry/internal/record", "registry/internal/registers"},
 
+	"registry/internal/doctor":  {"registry/internal/blobs", "registry/internal/registers"},
+	"registry/internal/migrate": {"registry/internal/blobs", "registry/internal/record", "registry/internal/registers"},
+
 	"registry/internal/simtest": {"chunker", "chunker/codec", "openapi", "registry/name", "registry/manifest",
 		"registry/internal/access", "registry/internal/blobs", "registry/internal/collect", "registry/internal/placement",
 		"registry/internal/record", "registry/internal/registers", "registry/internal/versions"},
