@@ -138,7 +138,7 @@ func exampleRegistry() (folder, address string, done func()) {
 			log.Fatal(err)
 		}
 	}
-	reg, err := registry.Open(registry.Config{Data: filepath.Join(folder, "data"), Reserve: -1})
+	reg, err := registry.Open(context.Background(), registry.Config{Data: filepath.Join(folder, "data"), Reserve: -1})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -24,7 +24,7 @@ import (
 // every request first, as that of a fake is; it may be nil. It gets the registry.
 func real(t *testing.T, front func(h http.Handler, w http.ResponseWriter, q *http.Request) bool) *client.Registry {
 	t.Helper()
-	reg, err := registry.Open(registry.Config{Data: filepath.Join(t.TempDir(), "data"), Reserve: -1})
+	reg, err := registry.Open(t.Context(), registry.Config{Data: filepath.Join(t.TempDir(), "data"), Reserve: -1})
 	if err != nil {
 		t.Fatal(err)
 	}

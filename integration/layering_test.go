@@ -89,9 +89,10 @@ var allowed = map[string][]string{
 	// Floor 4: the registry.
 	"registry/internal/httpapi": {"chunker", "chunker/codec", "openapi", "registry/name", "registry/manifest",
 		"registry/internal/access", "registry/internal/blobs", "registry/internal/events", "registry/internal/versions"},
-	"registry": {"chunker", "openapi", "registry/internal/access", "registry/internal/blobs/fs",
-		"registry/internal/bolt", "registry/internal/events", "registry/internal/httpapi", "registry/internal/nodes",
-		"registry/internal/versions"},
+	"registry": {"chunker", "openapi", "registry/internal/access", "registry/internal/blobs", "registry/internal/blobs/fs",
+		"registry/internal/bolt", "registry/internal/collect", "registry/internal/doctor", "registry/internal/events",
+		"registry/internal/httpapi", "registry/internal/nodes", "registry/internal/placement", "registry/internal/record",
+		"registry/internal/registers", "registry/internal/s3", "registry/internal/versions"},
 
 	// Floor 5: the program.
 	"cmd/ingot": {"chunker", "chunker/codec", "chunker/format", "chunker/synth", "client", "client/agent",

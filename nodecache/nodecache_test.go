@@ -21,7 +21,7 @@ import (
 // serveRegistry serves an empty registry.
 func serveRegistry(t *testing.T) (address string, r *client.Registry) {
 	t.Helper()
-	server, err := registry.Open(registry.Config{Data: t.TempDir(), Reserve: -1})
+	server, err := registry.Open(t.Context(), registry.Config{Data: t.TempDir(), Reserve: -1})
 	if err != nil {
 		t.Fatal(err)
 	}

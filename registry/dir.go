@@ -26,32 +26,60 @@ const (
 // layout is what ingot.json holds.
 type layout struct {
 	Format int `json:"format"`
+	// Cluster is the registry, in a store elsewhere, whose caches the folder holds;
+	// empty for a data directory.
+	Cluster string `json:"cluster,omitempty"`
 }
 
 // prepare makes a data directory of dir if it is empty or not there, and
-// otherwise checks that it is one.
-func prepare(dir string) error {
+// otherwise checks that it is one. To read only, it has to be one.
+func prepare(dir string, readOnly bool) error {
 	if dir == "" {
 		return errors.New("no data directory is given")
 	}
-	if err := makeFolder(dir); err != nil {
-		return fmt.Errorf("make data directory: %w", err)
-	}
-	b, err := os.ReadFile(filepath.Join(dir, layoutFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return begin(dir)
+	l, err := readLayout(dir)
+	if errors.Is(err, fs.ErrNotExist) && !readOnly {
+		return begin(dir, layout{Format: format})
 	}
 	if err != nil {
 		return fmt.Errorf("read data directory: %w", err)
 	}
-	var l layout
-	if err := json.Unmarshal(b, &l); err != nil {
-		return fmt.Errorf("%s: %s is damaged: %w: %w", dir, layoutFile, err, ErrNotData)
-	}
-	if l.Format != format {
-		return fmt.Errorf("%s has format %d, this program knows %d: %w", dir, l.Format, format, ErrNotData)
+	if l.Cluster != "" {
+		return fmt.Errorf("%s holds the caches of a registry that is kept in a store: %w", dir, ErrNotData)
 	}
 	return nil
+}
+
+// prepareCache makes a folder for the caches of a cluster, or checks that it is one.
+func prepareCache(dir, cluster string) error {
+	l, err := readLayout(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return begin(dir, layout{Format: format, Cluster: cluster})
+	case err != nil:
+		return fmt.Errorf("read folder of caches: %w", err)
+	case l.Cluster == "":
+		return fmt.Errorf("%s holds the data of a registry on this disk: choose another folder for the caches of one in a store", dir)
+	case l.Cluster != cluster:
+		return fmt.Errorf("%s holds the caches of registry %.80s, and the store that of %s: two registries must not share a store; if the store is the right one, remove the folder", dir, l.Cluster, cluster)
+	}
+	return nil
+}
+
+// readLayout reads what a folder says of itself.
+func readLayout(dir string) (layout, error) {
+	var l layout
+	b, err := os.ReadFile(filepath.Join(dir, layoutFile))
+	if err != nil {
+		return l, err
+	}
+	if err := json.Unmarshal(b, &l); err != nil {
+		return l, fmt.Errorf("%s: %s is damaged: %w: %w", dir, layoutFile, err, ErrNotData)
+	}
+	if l.Format != format {
+		return l, fmt.Errorf("%s has format %d, this program knows %d: %w", dir, l.Format, format, ErrNotData)
+	}
+	return l, nil
 }
 
 // makeFolder makes dir and what is missing above it, each durable before it is
@@ -75,7 +103,10 @@ func makeFolder(dir string) error {
 
 // begin writes the layout file, last of all by a rename: a crash leaves a
 // directory that is begun again, or one that is ready.
-func begin(dir string) error {
+func begin(dir string, l layout) error {
+	if err := makeFolder(dir); err != nil {
+		return fmt.Errorf("make data directory: %w", err)
+	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return fmt.Errorf("read data directory: %w", err)
@@ -86,7 +117,7 @@ func begin(dir string) error {
 			return fmt.Errorf("%s holds %.80q and no %s: %w; choose an empty one", dir, name, layoutFile, ErrNotData)
 		}
 	}
-	b, err := json.Marshal(layout{Format: format})
+	b, err := json.Marshal(l)
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ type served struct {
 func newServed(t *testing.T, c registry.Config) *served {
 	t.Helper()
 	c.Data = t.TempDir()
-	r, err := registry.Open(c)
+	r, err := registry.Open(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,8 +12,20 @@ import (
 // two do not know each other.
 type chunkIndex struct{ *bolt.Index }
 
+// Add implements versions.Index. A registry that is open for reading has no index,
+// and nothing to add.
+func (x chunkIndex) Add(ctx context.Context, repo string, version chunker.Digest, chunks []chunker.Ref) error {
+	if x.Index == nil {
+		return nil
+	}
+	return x.Index.Add(ctx, repo, version, chunks)
+}
+
 // Lookup implements versions.Index.
 func (x chunkIndex) Lookup(ctx context.Context, digests []chunker.Digest) ([][]versions.Source, error) {
+	if x.Index == nil {
+		return make([][]versions.Source, len(digests)), nil
+	}
 	found, err := x.Index.Lookup(ctx, digests)
 	if err != nil {
 		return nil, err

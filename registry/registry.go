@@ -3,16 +3,15 @@ package registry
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"net/http"
-	"path/filepath"
+	"os"
 	"sync"
 	"time"
 
+	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry/internal/access"
-	"github.com/ingot-ml/ingot/registry/internal/blobs/fs"
-	"github.com/ingot-ml/ingot/registry/internal/bolt"
+	"github.com/ingot-ml/ingot/registry/internal/collect"
 	"github.com/ingot-ml/ingot/registry/internal/events"
 	"github.com/ingot-ml/ingot/registry/internal/httpapi"
 	"github.com/ingot-ml/ingot/registry/internal/nodes"
@@ -23,77 +22,99 @@ import (
 // concurrent use.
 type Registry struct {
 	config    Config
-	registers *bolt.Registers
-	index     *bolt.Index
+	place     *place
 	service   *versions.Service
+	collector *collect.Collector
+	hub       *events.Hub
 	api       *httpapi.API
 	failed    <-chan error // gets the error of registers that failed
 	stopWork  context.CancelFunc
 	work      sync.WaitGroup
 }
 
-// Open opens the data directory, which it makes if need be, and begins the work
-// that goes on behind the requests. It fails with ErrNotData for a directory that
-// is something else, and at once for one that another process has open. The
-// caller closes the Registry.
-func Open(c Config) (*Registry, error) { return open(c, idleTime) }
+// Open opens the data directory, which it makes if need be, or joins the registry
+// in a store, and begins the work that goes on behind the requests. It fails with
+// ErrNotData for a directory that is something else, and at once for one that
+// another process has open. ctx is for the opening only. The caller closes the
+// Registry.
+func Open(ctx context.Context, c Config) (*Registry, error) { return open(ctx, c, idleTime) }
 
 // open has the background work begin after that much quiet.
-func open(c Config, idle time.Duration) (*Registry, error) {
+func open(ctx context.Context, c Config, idle time.Duration) (*Registry, error) {
 	c = c.withDefaults()
-	if err := prepare(c.Data); err != nil {
-		return nil, fmt.Errorf("open registry: %w", err)
-	}
-	registers, err := bolt.OpenRegisters(filepath.Join(c.Data, "meta.db"))
+	p, err := openPlace(ctx, c)
 	if err != nil {
 		return nil, fmt.Errorf("open registry: %w", err)
 	}
-	index, err := bolt.OpenIndex(filepath.Join(c.Data, "index.db"))
-	if err != nil {
-		return nil, fmt.Errorf("open registry: %w", errors.Join(err, registers.Close()))
-	}
-	r := &Registry{config: c, registers: registers, index: index, failed: registers.Failed()}
-	if err := r.assemble(); err != nil {
-		return nil, fmt.Errorf("open registry: %w", errors.Join(err, index.Close(), registers.Close()))
-	}
+	r := &Registry{config: c, place: p, failed: p.failed}
+	r.assemble()
 	r.begin(idle)
-	c.Logger.Info("registry opened", "data", c.Data, "version", c.Version)
+	c.Logger.Info("registry opened", "data", c.Data, "store", c.Store, "read_only", c.ReadOnly, "version", c.Version)
 	return r, nil
 }
 
 // assemble puts the parts on top of each other.
-func (r *Registry) assemble() error {
-	reserve, err := reserveOf(r.config.Data, r.config.Reserve)
-	if err != nil {
-		return err
-	}
-	store, err := fs.Open(filepath.Join(r.config.Data, "blobs"), fs.Options{Reserve: reserve})
-	if err != nil {
-		return err
-	}
+func (r *Registry) assemble() {
 	policy := access.Open{}
-	hub := events.NewHub(policy)
-	r.service = versions.New(versions.Config{
-		Registers:  r.registers,
-		Blobs:      store,
-		Index:      chunkIndex{r.index},
+	r.hub = events.NewHub(policy)
+	index := chunkIndex{r.place.index}
+	config := versions.Config{
+		Registers:  r.place.registers,
+		Blobs:      r.place.blobs,
+		Index:      index,
 		Policy:     policy,
 		Now:        time.Now,
 		Rand:       rand.Reader,
 		Logger:     r.config.Logger,
 		PushTTL:    r.config.PushTTL,
-		TagChanged: hub.Tell,
+		TagChanged: r.hub.Tell,
+	}
+	if r.place.shared() && r.place.index != nil {
+		config.Known = index
+	}
+	r.service = versions.New(config)
+	r.collector = collect.New(collect.Config{
+		Registers: r.place.registers,
+		Blobs:     r.place.blobs,
+		Sweeper:   r.place.sweeper,
+		Now:       time.Now,
+		Rand:      rand.Reader,
+		Logger:    r.config.Logger,
+		Owner:     owner(),
+		Untagged:  r.config.KeepUntagged,
+		Retire:    r.service.Retire,
+		Grace:     r.config.GCGrace,
 	})
 	r.api = httpapi.New(httpapi.Config{
 		Service:   r.service,
-		Events:    hub,
+		Events:    r.hub,
 		Nodes:     nodes.New(policy, time.Now),
+		Collector: collector{r.collector},
+		Redirect:  r.place.presign(r.config.Presign),
+		ReadOnly:  r.config.ReadOnly,
+		Policy:    policy,
 		Principal: func(*http.Request) access.Principal { return access.Anonymous },
 		Memory:    r.config.Memory,
 		Logger:    r.config.Logger,
 		Version:   r.config.Version,
 	})
-	return nil
+}
+
+// owner says who this process is, for people who ask who collects.
+func owner() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fmt.Sprintf("%s/%d", host, os.Getpid())
+}
+
+// collector is the Collector of package collect in the words of package httpapi.
+type collector struct{ *collect.Collector }
+
+// Run implements httpapi.Collector.
+func (c collector) Run(ctx context.Context, o httpapi.Collection) (openapi.GCReport, error) {
+	return c.Collector.Run(ctx, collect.Options(o))
 }
 
 // Handler answers the registry's requests, for servers other than Serve's. It
@@ -105,7 +126,7 @@ func (r *Registry) Handler() http.Handler { return r.api }
 func (r *Registry) Close() error {
 	r.stopWork()
 	r.work.Wait()
-	if err := errors.Join(r.index.Close(), r.registers.Close()); err != nil {
+	if err := r.place.close(); err != nil {
 		return fmt.Errorf("close registry: %w", err)
 	}
 	return nil

@@ -1,6 +1,7 @@
 package registry_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,7 +20,7 @@ import (
 
 func open(t *testing.T, data string) *registry.Registry {
 	t.Helper()
-	r, err := registry.Open(registry.Config{Data: data, Reserve: -1, Version: "test"})
+	r, err := registry.Open(t.Context(), registry.Config{Data: data, Reserve: -1, Version: "test"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +47,7 @@ func ExampleOpen() {
 			panic(err)
 		}
 	}()
-	r, err := registry.Open(registry.Config{Data: filepath.Join(dir, "data"), Reserve: -1})
+	r, err := registry.Open(context.Background(), registry.Config{Data: filepath.Join(dir, "data"), Reserve: -1})
 	if err != nil {
 		panic(err)
 	}
@@ -73,7 +74,7 @@ func ExampleOpen() {
 
 func TestOpenMakesTheDirectory(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "a", "b", "data")
-	r, err := registry.Open(registry.Config{Data: data, Reserve: -1})
+	r, err := registry.Open(t.Context(), registry.Config{Data: data, Reserve: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +93,7 @@ func TestOpenMakesTheDirectory(t *testing.T) {
 func TestOneProcessAtATime(t *testing.T) {
 	data := t.TempDir()
 	open(t, data)
-	if _, err := registry.Open(registry.Config{Data: data}); !errors.Is(err, bolt.ErrInUse) || !strings.Contains(err.Error(), data) {
+	if _, err := registry.Open(t.Context(), registry.Config{Data: data}); !errors.Is(err, bolt.ErrInUse) || !strings.Contains(err.Error(), data) {
 		t.Errorf("a second registry on the directory: %v, want an ErrInUse that names it", err)
 	}
 }
@@ -114,7 +115,7 @@ func TestWhatIsInTheDirectory(t *testing.T) {
 		t.Run(tc.what, func(t *testing.T) {
 			data := t.TempDir()
 			plant(t, filepath.Join(data, tc.file), strings.HasSuffix(tc.file, "/"), tc.content)
-			r, err := registry.Open(registry.Config{Data: data, Reserve: -1})
+			r, err := registry.Open(t.Context(), registry.Config{Data: data, Reserve: -1})
 			if !errors.Is(err, tc.want) {
 				t.Errorf("open: %v, want %v", err, tc.want)
 			}
@@ -148,12 +149,12 @@ func plant(t *testing.T, path string, folder bool, content string) {
 }
 
 func TestNoDirectory(t *testing.T) {
-	if _, err := registry.Open(registry.Config{}); err == nil {
+	if _, err := registry.Open(t.Context(), registry.Config{}); err == nil {
 		t.Error("a registry without a data directory was opened")
 	}
 	file := filepath.Join(t.TempDir(), "file")
 	plant(t, file, false, "x")
-	if _, err := registry.Open(registry.Config{Data: file}); err == nil {
+	if _, err := registry.Open(t.Context(), registry.Config{Data: file}); err == nil {
 		t.Error("a file was taken for a directory")
 	}
 }
@@ -173,7 +174,7 @@ func TestDefaultReserve(t *testing.T) {
 
 // TestNoSpace fills the disk, as far as the registry can tell.
 func TestNoSpace(t *testing.T) {
-	r, err := registry.Open(registry.Config{Data: t.TempDir(), Reserve: 1 << 62})
+	r, err := registry.Open(t.Context(), registry.Config{Data: t.TempDir(), Reserve: 1 << 62})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -81,7 +81,7 @@ func TestAllowedAddresses(t *testing.T) {
 		{"a socket file", listen(t, "unix", filepath.Join(t.TempDir(), "s")), false},
 	} {
 		t.Run(tc.what, func(t *testing.T) {
-			r, err := registry.Open(registry.Config{Data: t.TempDir(), Reserve: -1, Insecure: tc.insecure})
+			r, err := registry.Open(t.Context(), registry.Config{Data: t.TempDir(), Reserve: -1, Insecure: tc.insecure})
 			if err != nil {
 				t.Fatal(err)
 			}

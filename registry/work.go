@@ -2,21 +2,81 @@ package registry
 
 import (
 	"context"
+	"crypto/rand"
+	mathrand "math/rand/v2"
 	"time"
+
+	"github.com/ingot-ml/ingot/registry/internal/collect"
+	"github.com/ingot-ml/ingot/registry/internal/record"
 )
 
 // idleTime is how long no request must have been running before the registry
 // works on its own. It is longer than the pauses inside a push or a pull.
 const idleTime = 30 * time.Second
 
+// How often a replica looks for what others have done: for tags while somebody
+// listens, and for versions whose chunks it does not know.
+const (
+	followEvery = 2 * time.Second
+	learnEvery  = 30 * time.Second
+)
+
 // begin starts the work behind the requests. Close ends it and waits for it.
 func (r *Registry) begin(idle time.Duration) {
 	ctx, stop := context.WithCancel(context.Background())
 	r.stopWork = stop
-	if r.index.Fresh() {
+	if r.place.shared() {
+		book := record.Book{Registers: r.place.registers, Rand: rand.Reader}
+		r.work.Go(func() { r.hub.Follow(ctx, book, followEvery, r.config.Logger) })
+	}
+	if r.config.ReadOnly {
+		return
+	}
+	if r.place.index.Fresh() {
 		r.work.Go(func() { r.reindex(ctx) })
 	}
+	if r.place.shared() {
+		r.work.Go(func() { r.learn(ctx) })
+	}
 	r.work.Go(func() { r.hashWhenIdle(ctx, idle) })
+	if r.config.GCEvery > 0 {
+		r.work.Go(func() { r.collectEvery(ctx, r.config.GCEvery) })
+	}
+}
+
+// learn tells the index, now and then, of the versions that other replicas have
+// committed.
+func (r *Registry) learn(ctx context.Context) {
+	for sleep(ctx, learnEvery) {
+		if err := r.service.Learn(ctx); err != nil && ctx.Err() == nil {
+			r.config.Logger.Warn("the chunk index is behind; pushes send more than they have to", "err", err)
+		}
+	}
+}
+
+// collectEvery collects garbage, unless another replica has just done so.
+func (r *Registry) collectEvery(ctx context.Context, every time.Duration) {
+	for sleep(ctx, every/2+mathrand.N(every)) { // replicas that start together do not collect together
+		due, err := r.collector.Due(ctx, every/2)
+		if err == nil && due {
+			_, err = r.collector.Run(ctx, collect.Options{})
+		}
+		if err != nil && ctx.Err() == nil {
+			r.config.Logger.Warn("garbage was not collected", "err", err)
+		}
+	}
+}
+
+// sleep waits, and reports false when ctx ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
 }
 
 // reindex fills an index that is new. Until it is done, and where it fails,
@@ -24,7 +84,7 @@ func (r *Registry) begin(idle time.Duration) {
 func (r *Registry) reindex(ctx context.Context) {
 	err := r.service.Reindex(ctx)
 	if err == nil {
-		r.index.Rebuilt()
+		r.place.index.Rebuilt()
 	} else if ctx.Err() == nil {
 		r.config.Logger.Warn("the chunk index is incomplete; pushes send more than they have to", "err", err)
 	}

@@ -146,7 +146,7 @@ func (d *demo) serve(ctx context.Context) (stop func() error, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("start a registry for the demo: %w", err)
 	}
-	server, err := registry.Open(registry.Config{Data: data, Version: version})
+	server, err := registry.Open(ctx, registry.Config{Data: data, Version: version})
 	if err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}

@@ -69,7 +69,7 @@ func startRegistry(data string) (address string, stop func() error, err error) {
 	if err != nil {
 		return "", nil, err
 	}
-	r, err := registry.Open(registry.Config{Data: data, Version: version})
+	r, err := registry.Open(context.Background(), registry.Config{Data: data, Version: version})
 	if err != nil {
 		return "", nil, errors.Join(err, listener.Close())
 	}

@@ -32,9 +32,14 @@ INGOT_SERVE_PUSH_TTL and the key push-ttl of the YAML file that --config names. 
 flag goes before a variable, a variable before the file, and the file before the
 default. A mistake in any of them ends serve before it begins.
 
+Everything is kept in one folder, by one process, or with --store in an S3-compatible
+store, by any number of them: start one more, or stop one. The store is that of the
+variable AWS_ENDPOINT_URL, or AWS itself; "ingot doctor" says whether it is fit.
+
 With --json it prints, when it is ready:
   address   where it listens, with the port that a :0 became
-  data      the folder of its data
+  data      the folder of its data; with --store of what can be lost, if one was named
+  store     where its data is: the store, or that folder
 
 With --json --print-config it prints, for each key:
   value     what it is set to
@@ -71,14 +76,12 @@ func (p *program) serve(ctx context.Context, c *serveConfig, logger *slog.Logger
 	if err != nil {
 		return fmt.Errorf("serve: %w; is another registry running? choose a free address with --listen", err)
 	}
-	r, err := registry.Open(registry.Config{
-		Data: c.data, Insecure: c.insecure, Memory: c.memory, PushTTL: c.pushTTL, Reserve: c.reserve,
-		Logger: logger, Version: version,
-	})
+	c.registry.Logger = logger
+	r, err := registry.Open(ctx, c.registry)
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	if err := p.printReady(listener.Addr().String(), c.data); err != nil {
+	if err := p.printReady(listener.Addr().String(), c); err != nil {
 		return errors.Join(err, listener.Close(), r.Close())
 	}
 	return serveRegistry(ctx, r, listener)
@@ -91,10 +94,14 @@ func serveRegistry(ctx context.Context, r *registry.Registry, listener net.Liste
 
 // printReady tells whoever waits that the registry can be talked to: connections
 // wait in the listener until it serves.
-func (p *program) printReady(address, data string) error {
+func (p *program) printReady(address string, c *serveConfig) error {
 	if p.json {
-		return p.printJSON(map[string]string{"address": address, "data": data})
+		return p.printJSON(map[string]string{"address": address, "data": c.registry.Data, "store": c.place()})
 	}
-	p.printf("ingot serves http://%s, its data in %s\n", address, data)
+	mode := ""
+	if c.registry.ReadOnly {
+		mode = ", read-only"
+	}
+	p.printf("ingot serves http://%s, its data in %s%s\n", address, c.place(), mode)
 	return nil
 }

@@ -40,7 +40,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	w := &world{t: t, folder: t.TempDir(), spec: small, models: map[string]string{}}
-	r, err := registry.Open(registry.Config{Data: t.TempDir(), Reserve: -1})
+	r, err := registry.Open(t.Context(), registry.Config{Data: t.TempDir(), Reserve: -1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,6 +19,9 @@ func (r *Registers) CAS(ctx context.Context, key string, want registers.Version,
 	if err := registers.CheckWrite(key, val); err != nil {
 		return registers.Absent, fmt.Errorf("write register: %w", err)
 	}
+	if r.db.IsReadOnly() {
+		return registers.Absent, fmt.Errorf("write register %q: %w", key, ErrReadOnly)
+	}
 	w := &write{ctx: ctx, key: key, want: want, val: val, done: make(chan struct{})}
 	if err := r.enqueue(w); err != nil {
 		return registers.Absent, fmt.Errorf("write register %q: %w", key, err)

@@ -36,6 +36,8 @@ var (
 	ErrClosed = errors.New("closed")
 	// ErrFailed reports that an earlier commit failed. The process must end.
 	ErrFailed = errors.New("stopped after a failed commit")
+	// ErrReadOnly reports a write to registers that were opened for reading.
+	ErrReadOnly = errors.New("opened for reading only")
 	// ErrFormat reports a file of registers that this program does not know how to
 	// read.
 	ErrFormat = errors.New("not a register file of this format")
@@ -43,12 +45,16 @@ var (
 
 // openFile opens a bbolt file or fails at once if it is in use.
 func openFile(path string, noSync bool) (*bbolt.DB, error) {
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{
-		Timeout:      time.Nanosecond, // of waiting for the lock: one try
+	return openWith(path, &bbolt.Options{
 		FreelistType: bbolt.FreelistMapType,
 		NoSync:       noSync,
 		NoGrowSync:   noSync,
 	})
+}
+
+func openWith(path string, opts *bbolt.Options) (*bbolt.DB, error) {
+	opts.Timeout = time.Nanosecond // of waiting for the lock: one try
+	db, err := bbolt.Open(path, 0o600, opts)
 	if errors.Is(err, bbolterrors.ErrTimeout) {
 		return nil, inUse(path)
 	}

@@ -77,6 +77,24 @@ func OpenRegisters(path string) (*Registers, error) {
 }
 
 // syncFolder makes the name of a new file durable, which bbolt leaves to us.
+// OpenReadOnly opens registers that nobody writes: several processes may have them
+// open so, and none may have them open otherwise. The file must be there.
+func OpenReadOnly(path string) (*Registers, error) {
+	if _, err := os.Stat(path); err != nil {
+		return nil, fmt.Errorf("open registers: %w", err)
+	}
+	db, err := openWith(path, &bbolt.Options{ReadOnly: true})
+	if err != nil {
+		return nil, fmt.Errorf("open registers: %w", err)
+	}
+	if err := db.View(checkRegisters); err != nil {
+		return nil, errors.Join(fmt.Errorf("open registers %s: %w", path, err), db.Close())
+	}
+	r := &Registers{db: db, wake: make(chan struct{}, 1), ended: make(chan struct{}), failed: make(chan error, 1)}
+	close(r.ended) // nobody commits
+	return r, nil
+}
+
 func syncFolder(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -88,14 +106,8 @@ func syncFolder(path string) error {
 // initRegisters makes the buckets of a new file and checks the format of an old
 // one.
 func initRegisters(tx *bbolt.Tx) error {
-	if meta := tx.Bucket(bucketMeta); meta != nil {
-		if format := meta.Get(keyFormat); !bytes.Equal(format, formatRegisters) {
-			return fmt.Errorf("it says %.40q: %w", format, ErrFormat)
-		}
-		if tx.Bucket(bucketRegisters) == nil {
-			return fmt.Errorf("it has no registers: %w", ErrFormat)
-		}
-		return nil
+	if tx.Bucket(bucketMeta) != nil {
+		return checkRegisters(tx)
 	}
 	meta, err := tx.CreateBucket(bucketMeta)
 	if err != nil {
@@ -105,6 +117,21 @@ func initRegisters(tx *bbolt.Tx) error {
 		return err
 	}
 	return meta.Put(keyFormat, formatRegisters)
+}
+
+// checkRegisters returns ErrFormat for a file that this program cannot read.
+func checkRegisters(tx *bbolt.Tx) error {
+	meta := tx.Bucket(bucketMeta)
+	if meta == nil {
+		return fmt.Errorf("it says nothing of itself: %w", ErrFormat)
+	}
+	if format := meta.Get(keyFormat); !bytes.Equal(format, formatRegisters) {
+		return fmt.Errorf("it says %.40q: %w", format, ErrFormat)
+	}
+	if tx.Bucket(bucketRegisters) == nil {
+		return fmt.Errorf("it has no registers: %w", ErrFormat)
+	}
+	return nil
 }
 
 // Failed returns a channel that gets the error of a commit that failed. Who

@@ -202,8 +202,14 @@ func (r *run) cycle(ctx context.Context, s *state) (done bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if r.DryRun || len(found.names) == 0 {
+	if r.DryRun {
 		r.count(found)
+		return true, nil
+	}
+	if len(found.names) == 0 {
+		if err := r.write(ctx, s, record.Idle, ""); err != nil && !lost(err) {
+			return true, err // it only tells others when it was
+		}
 		return true, nil
 	}
 	if err := r.publish(ctx, s, found.names); err != nil { // G2
@@ -244,6 +250,16 @@ func (c *Collector) readList(ctx context.Context, blob string) ([]string, error)
 		return nil, fmt.Errorf("read list of collection %q: %w", blob, err)
 	}
 	return names, nil
+}
+
+// Due reports whether no collection has begun or ended for that long, as far as this
+// clock tells: it keeps collectors from working side by side for nothing.
+func (c *Collector) Due(ctx context.Context, since time.Duration) (bool, error) {
+	s, err := c.load(ctx)
+	if err != nil {
+		return false, fmt.Errorf("look when garbage was collected: %w", err)
+	}
+	return c.Now().Sub(s.At) >= since, nil
 }
 
 func (r *run) tell(phase string, done, total int64) {

@@ -80,6 +80,12 @@ type Located struct {
 	index   uint32
 }
 
+// Object returns the blob that is this encoded chunk and nothing else; false for one
+// that lies in a bundle.
+func (l Located) Object() (string, bool) {
+	return l.entry.Object, l.entry.Offset == 0 && placement.ParseName(l.entry.Object).Kind == placement.Chunk
+}
+
 // Chunks returns where the chunks with these indexes in the version's table lie.
 // One that is known to be bad there is looked for in other versions.
 func (s *Service) Chunks(ctx context.Context, p access.Principal, repo name.Repo, d chunker.Digest, indexes []uint32) ([]Located, error) {

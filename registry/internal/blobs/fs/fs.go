@@ -14,6 +14,7 @@ import (
 	"iter"
 	"math"
 	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -26,13 +27,16 @@ type Options struct {
 	// Reserve is how many bytes of the disk stay free: a Put that would leave fewer
 	// fails with blobs.ErrNoSpace.
 	Reserve int64
+	// Exempt, if not empty, is what names begin with that may use the reserve: a full
+	// disk can only be made room on if what that needs can be written.
+	Exempt string
 }
 
 // Store is a blobs.Store in a directory.
 type Store struct {
-	path    string
-	reserve int64
-	dir     *chunkdir.Dir
+	path string
+	opts Options
+	dir  *chunkdir.Dir
 }
 
 // Open opens the directory, and makes it if need be. No other process may have it
@@ -43,7 +47,7 @@ func Open(path string, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open blobs: %w", translate(err))
 	}
-	return &Store{path: path, reserve: opts.Reserve, dir: dir}, nil
+	return &Store{path: path, opts: opts, dir: dir}, nil
 }
 
 // Put implements blobs.Store.
@@ -65,13 +69,13 @@ func (s *Store) Put(ctx context.Context, name string, parts ...[]byte) error {
 // together take more than is free; the reserve is larger than what they bring.
 func (s *Store) checkFree(name string, n int64) error {
 	free, err := freeBytes(s.path)
-	if err != nil || free-n >= s.reserve {
+	if err != nil || free-n >= s.opts.Reserve || s.opts.Exempt != "" && strings.HasPrefix(name, s.opts.Exempt) {
 		return err
 	}
 	if _, err := s.dir.Stat(name); err == nil {
 		return nil
 	}
-	return fmt.Errorf("%d bytes are free, %d are held in reserve: %w", free, s.reserve, blobs.ErrNoSpace)
+	return fmt.Errorf("%d bytes are free, %d are held in reserve: %w", free, s.opts.Reserve, blobs.ErrNoSpace)
 }
 
 func length(parts [][]byte) int64 {
