@@ -23,6 +23,7 @@ const (
 	kindSize  = "SIZE"
 	kindCount = "N"
 	kindMode  = "MODE"
+	kindNames = "NAME" // several, as a flag given again or separated by commas
 )
 
 // numbers are the kinds that a number in a file can be.
@@ -61,8 +62,19 @@ func (k *key) give(text, source string) error {
 	return nil
 }
 
+// empty reports whether the value says that something is not wanted.
+func (k *key) empty() bool {
+	value := k.get()
+	return value == none || value == "" || k.kind == kindBool && value == "false"
+}
+
 // Set implements pflag.Value.
-func (k *key) Set(text string) error { return k.give(text, "flag --"+k.name) }
+func (k *key) Set(text string) error {
+	if k.kind == kindNames && k.given() && !k.empty() {
+		text = k.get() + "," + text
+	}
+	return k.give(text, "flag --"+k.name)
+}
 
 // String implements pflag.Value.
 func (k *key) String() string { return k.get() }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -14,6 +15,16 @@ const (
 	leastMemory = 16 << 20
 	// leastPushTTL keeps a push alive while its client waits to try again.
 	leastPushTTL = time.Minute
+	// An address of a chunk is good for a request that begins at once, and should not
+	// be good for much else.
+	leastPresign = 10 * time.Second
+	mostPresign  = 10 * time.Minute
+	// leastUpkeep is the shortest time in which upkeep is repeated.
+	leastUpkeep    = time.Minute
+	defaultGCEvery = day
+	defaultScrub   = 30 * day
+	// mostGrace is the longest that a collection can be told.
+	mostGrace = 3650 * day
 )
 
 // serveConfig is what serve is told.
@@ -21,43 +32,111 @@ type serveConfig struct {
 	config
 	log logConfig
 
-	data     string // empty is the user's data folder
 	listen   string
-	insecure bool
-	memory   int64 // bytes
-	pushTTL  time.Duration
-	reserve  int64 // bytes, as in registry.Config
+	registry registry.Config // an empty Data is the user's data folder, or with a Store found by the registry
 }
 
 // newServeConfig returns the defaults.
 func newServeConfig() *serveConfig {
-	c := &serveConfig{
-		log: newLogConfig(), listen: defaultListen, memory: registry.DefaultMemory, pushTTL: registry.DefaultPushTTL,
+	c := &serveConfig{log: newLogConfig(), listen: defaultListen, registry: registry.Config{
+		Memory: registry.DefaultMemory, PushTTL: registry.DefaultPushTTL,
+		GCEvery: defaultGCEvery, GCGrace: registry.DefaultGCGrace, ScrubEvery: defaultScrub, Version: version,
+	}}
+	keys := append(c.placeKeys(), c.accessKeys()...)
+	keys = append(append(keys, c.upkeepKeys()...), c.log.keys()...)
+	c.config = newConfig("serve", "listen: "+defaultListen, keys...)
+	return c
+}
+
+// placeKeys say where everything is kept.
+func (c *serveConfig) placeKeys() []*key {
+	r := &c.registry
+	return []*key{
+		newKey("data", "DIR", "the path of a folder, without ~", &r.Data, parsePath, asIs,
+			"folder of everything the registry keeps, or with --store of what can be lost (default ingot/registry in the user's data folder, or with --store a free one in ingot/replicas of the user's cache folder)"),
+		newKey("store", "URL", "s3://BUCKET or s3://BUCKET/PREFIX, or none", &r.Store, orNone("", parseStore), spellNone("", asIs),
+			"S3-compatible store to keep everything in, which any number of replicas may share; its address and credentials are taken from the AWS_ variables, files and roles"),
+		newKey("bucket", kindNames, "names of buckets, separated by commas, or none", &r.Buckets, orNone(nil, parseBuckets), spellNames,
+			"further bucket for chunks; may be given again, every replica needs the same ones, and none may be left out later"),
+		newKey("alone", kindBool, "true or false", &r.Alone, parseBool, spellBool,
+			"promise that no other process ever writes to the store, which may then lack atomic conditional writes"),
 	}
-	c.config = newConfig("serve", "listen: "+defaultListen, append([]*key{
-		newKey("data", "DIR", "the path of a folder, without ~", &c.data, parsePath, asIs,
-			"folder of everything the registry keeps (default ingot/registry in the user's data folder)"),
+}
+
+// accessKeys say who may do what, and with how much.
+func (c *serveConfig) accessKeys() []*key {
+	r := &c.registry
+	return []*key{
 		newKey("listen", "HOST:PORT", "HOST:PORT, such as "+defaultListen, &c.listen, parseAddress, asIs,
 			"address to listen on"),
-		newKey("insecure", kindBool, "true or false", &c.insecure, parseBool, spellBool,
+		newKey("insecure", kindBool, "true or false", &r.Insecure, parseBool, spellBool,
 			"allow an address that others can reach, though nothing controls their access"),
-		newKey("memory", kindSize, "a size of at least 16MiB, such as 512MiB", &c.memory, atLeast(leastMemory, parseSize), spellSize,
+		newKey("read-only", kindBool, "true or false", &r.ReadOnly, parseBool, spellBool,
+			"refuse whatever would change what is stored"),
+		newKey("presign", "DURATION", "a duration of 10s to 10m, or none", &r.Presign, orNone(0, atMost(mostPresign, atLeast(leastPresign, parseSpan))), spellNone(0, spellSpan),
+			"for how long an address is good with which clients read a chunk from the store itself; none has all bytes go through the registry"),
+		newKey("memory", kindSize, "a size of at least 16MiB, such as 512MiB", &r.Memory, atLeast(leastMemory, parseSize), spellSize,
 			"most memory for uploads that come in at a time; more of them wait"),
-		newKey("push-ttl", "DURATION", "a duration of at least 1m, such as 36h or 7d", &c.pushTTL, atLeast(leastPushTTL, parseSpan), spellSpan,
+		newKey("push-ttl", "DURATION", "a duration of at least 1m, such as 36h or 7d", &r.PushTTL, atLeast(leastPushTTL, parseSpan), spellSpan,
 			"how long a push can be gone on with; what an expired one has sent is lost"),
-		newKey("reserve", kindSize, "a size such as 20GiB, or auto, or none", &c.reserve, parseReserve, spellReserve,
+		newKey("reserve", kindSize, "a size such as 20GiB, or auto, or none", &r.Reserve, parseReserve, spellReserve,
 			"room that uploads leave free on the disk; auto is 2 % of it, at least 1GiB, at most a 16th"),
-	}, c.log.keys()...)...)
-	return c
+	}
+}
+
+// upkeepKeys say what is done without being asked for.
+func (c *serveConfig) upkeepKeys() []*key {
+	r := &c.registry
+	const often = "a duration of at least 1m, such as 12h or 7d, or none"
+	some := orNone(0, atLeast(leastUpkeep, parseSpan))
+	return []*key{
+		newKey("gc-every", "DURATION", often, &r.GCEvery, some, spellNone(0, spellSpan),
+			"how often what no version needs is freed; none is only when \"ingot gc\" asks for it"),
+		newKey("gc-grace", "DURATION", "a duration of at most 3650d, such as 48h or 7d, or none", &r.GCGrace, parseGrace, spellNone(-1, spellSpan),
+			"how old a thing has to be that nothing needs before it is freed: pushes that take longer, and readers of versions that are retired, may have to begin again"),
+		newKey("keep-untagged", "DURATION", often, &r.KeepUntagged, some, spellNone(0, spellSpan),
+			"how long a version is kept that no tag points at; none keeps it until it is removed by its digest"),
+		newKey("scrub-every", "DURATION", often, &r.ScrubEvery, some, spellNone(0, spellSpan),
+			"in which time everything that is stored is read and compared with its name once; none is only when \"ingot verify --all\" asks for it"),
+	}
 }
 
 // settle replaces what depends on the process by what it means, and refuses what
 // does not go together.
 func (c *serveConfig) settle(p *program) error {
-	if err := checkReach(c.listen, c.source("listen"), defaultListen, c.insecure); err != nil {
+	if err := checkReach(c.listen, c.source("listen"), defaultListen, c.registry.Insecure); err != nil {
 		return err
 	}
-	return p.settleData("serve", "registry", &c.data)
+	if err := c.settleReadOnly(); err != nil {
+		return err
+	}
+	if c.registry.Store == "" {
+		for _, name := range []string{"bucket", "alone", "presign"} {
+			if k := c.key(name, (*key).called); k.given() && !k.empty() {
+				return usagef("%s (%s) is of a store: name one with --store s3://BUCKET/PREFIX", name, k.source)
+			}
+		}
+		return p.settleData("serve", "registry", &c.registry.Data)
+	}
+	if c.registry.Data == "" {
+		return nil // the registry finds one for what can be lost
+	}
+	return p.settleData("serve", "registry", &c.registry.Data)
+}
+
+// settleReadOnly has nothing repeated that changes what is stored.
+func (c *serveConfig) settleReadOnly() error {
+	if !c.registry.ReadOnly {
+		return nil
+	}
+	for _, name := range []string{"gc-every", "keep-untagged", "scrub-every"} {
+		k := c.key(name, (*key).called)
+		if k.given() && !k.empty() {
+			return usagef("%s (%s) changes what is stored, and read-only (%s) lets nothing: leave one of them out", name, k.source, c.source("read-only"))
+		}
+	}
+	c.registry.GCEvery, c.registry.KeepUntagged, c.registry.ScrubEvery = 0, 0, 0
+	return nil
 }
 
 // settleData makes the path of a data folder whole: below the user's when it is
@@ -77,3 +156,6 @@ func (p *program) settleData(command, below string, data *string) error {
 	*data = abs
 	return nil
 }
+
+// place says where the registry keeps everything.
+func (c *serveConfig) place() string { return cmp.Or(c.registry.Store, c.registry.Data) }

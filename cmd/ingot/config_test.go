@@ -52,7 +52,7 @@ func loadInto(t *testing.T, c, told *config, file string, environ []string, args
 
 func TestConfigDefaults(t *testing.T) {
 	c, err := loadArgs(t, "", nil)
-	if err != nil || c.memory != registry.DefaultMemory || c.pushTTL != registry.DefaultPushTTL || c.reserve != 0 {
+	if err != nil || c.registry.Memory != registry.DefaultMemory || c.registry.PushTTL != registry.DefaultPushTTL || c.registry.Reserve != 0 || c.registry.GCGrace != registry.DefaultGCGrace || c.registry.Presign != 0 {
 		t.Errorf("loaded %v, %v", values(&c.config), err)
 	}
 	for _, k := range c.keys {
@@ -65,14 +65,23 @@ func TestConfigDefaults(t *testing.T) {
 // TestConfigPrecedence gives every key another value from every set of sources.
 func TestConfigPrecedence(t *testing.T) {
 	precedence(t, func() *config { return &newServeConfig().config }, map[string][3]string{
-		"data":       {"/file", "/environment", "/flag"},
-		"listen":     {"127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"},
-		"insecure":   {"true", "true", "true"},
-		"memory":     {"17MiB", "18MiB", "19MiB"},
-		"push-ttl":   {"1h", "2h", "3h"},
-		"reserve":    {"1GiB", "2GiB", "none"},
-		"log-level":  {"debug", "warn", "error"},
-		"log-format": {"json", "json", "json"},
+		"data":          {"/file", "/environment", "/flag"},
+		"store":         {"s3://file", "s3://environment/a", "none"},
+		"bucket":        {"one-file", "one,two", "flag"},
+		"alone":         {"true", "true", "true"},
+		"listen":        {"127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"},
+		"insecure":      {"true", "true", "true"},
+		"read-only":     {"true", "true", "true"},
+		"presign":       {"10s", "10m", "none"},
+		"memory":        {"17MiB", "18MiB", "19MiB"},
+		"push-ttl":      {"1h", "2h", "3h"},
+		"reserve":       {"1GiB", "2GiB", "none"},
+		"gc-every":      {"1m", "1d12h", "none"},
+		"gc-grace":      {"1s", "7d", "none"},
+		"keep-untagged": {"1h", "30d", "none"},
+		"scrub-every":   {"1h", "7d", "none"},
+		"log-level":     {"debug", "warn", "error"},
+		"log-format":    {"json", "json", "json"},
 	})
 }
 
@@ -118,7 +127,7 @@ func TestConfigFile(t *testing.T) {
 		{"a byte order mark", "\ufefflisten: localhost:0\n", ""},
 		{"windows", "listen: localhost:0\r\ninsecure: false\r\n", ""},
 		{"unknown key", "data: /d\nlsten: localhost:0\n", `f:2:1: unknown key "lsten": did you mean listen?`},
-		{"unlike any key", "x: 1\n", `f:1:1: unknown key "x": known are data, listen,`},
+		{"unlike any key", "x: 1\n", `f:1:1: unknown key "x": known are data, store,`},
 		{"another case", "Listen: localhost:0\n", "did you mean listen?"},
 		{"as a variable", "push_ttl: 7d\n", "did you mean push-ttl?"},
 		{"twice", "listen: localhost:0\n\nlisten: localhost:0\n", `f:3:1: "listen" is given twice, first in line 1`},
@@ -148,6 +157,21 @@ func TestConfigFile(t *testing.T) {
 		{"a time as a number", "push-ttl: 7\n", "push-ttl is a number: want a duration"},
 		{"too short", "push-ttl: 1s\n", "at least 1m"},
 		{"too long", "push-ttl: 999999d\n", "want a duration"},
+		{"a store elsewhere", "store: https://bucket/prefix\n", `f:1:8: store "https://bucket/prefix": want s3://BUCKET or s3://BUCKET/PREFIX, or none`},
+		{"a store without a bucket", "store: s3://\n", "want s3://BUCKET"},
+		{"a bucket in capitals", "store: s3://Bucket\n", "want s3://BUCKET"},
+		{"a prefix that hides", "store: s3://bucket/.ingot\n", "want s3://BUCKET"},
+		{"a prefix with a hole", "store: s3://bucket/a//b\n", "want s3://BUCKET"},
+		{"a prefix", "store: s3://bucket/a/b/\n", ""},
+		{"buckets", "bucket: one, two\n", ""},
+		{"a bucket twice", "bucket: one,one\n", "want names of buckets, separated by commas"},
+		{"buckets as a list", "bucket: [one, two]\n", "f:1:9: bucket is a list: want names of buckets, separated by commas"},
+		{"an address for a second", "presign: 1s\n", "want a duration of 10s to 10m, or none"},
+		{"an address for a day", "presign: 1d\n", "want a duration of 10s to 10m, or none"},
+		{"a collection without a pause", "gc-every: 0s\n", "want a duration of at least 1m"},
+		{"no grace", "gc-grace: 0s\n", ""},
+		{"less than no grace", "gc-grace: -1h\n", "want a duration of at most 3650d"},
+		{"a grace for ever", "gc-grace: 3651d\n", "want a duration of at most 3650d"},
 		{"a loud log", "log-level: loud\n", `log-level "loud": want debug, info, warn or error`},
 		{"a list at the top", "- listen\n", "f:1:1: this is a list: want lines such as listen: 127.0.0.1:7070"},
 		{"a text at the top", "listen\n", "f:1:1: this is a text"},
@@ -219,8 +243,59 @@ func TestConfigJudgesWhatIsOverruled(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "ingot.yaml:1:13: log-format") {
 		t.Errorf("loaded with %v", err)
 	}
-	if c.log.format != "json" || c.memory != 64<<20 {
+	if c.log.format != "json" || c.registry.Memory != 64<<20 {
 		t.Errorf("what is right does not hold: %v", values(&c.config))
+	}
+}
+
+// TestServeSettles settles what goes together, and refuses what does not.
+func TestServeSettles(t *testing.T) {
+	p := &program{environ: []string{"HOME=/home/u"}}
+	for _, tc := range []struct {
+		args []string
+		says string // or nothing
+	}{
+		{nil, ""},
+		{[]string{"--store=s3://b00/p", "--bucket=b01", "--bucket=b02,b03", "--alone", "--presign=1m"}, ""},
+		{[]string{"--store=none", "--bucket=none", "--alone=false", "--presign=none"}, ""},
+		{[]string{"--read-only", "--gc-every=none"}, ""},
+		{[]string{"--bucket=b01"}, "bucket (flag --bucket) is of a store: name one with --store s3://BUCKET/PREFIX"},
+		{[]string{"--alone"}, "alone (flag --alone) is of a store"},
+		{[]string{"--presign=1m"}, "presign (flag --presign) is of a store"},
+		{[]string{"--read-only", "--gc-every=1h"}, "gc-every (flag --gc-every) changes what is stored, and read-only (flag --read-only) lets nothing"},
+		{[]string{"--read-only", "--scrub-every=1h"}, "scrub-every (flag --scrub-every) changes what is stored"},
+		{[]string{"--read-only", "--keep-untagged=1h"}, "keep-untagged (flag --keep-untagged) changes what is stored"},
+	} {
+		c, err := loadArgs(t, "", nil, tc.args...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = c.settle(p)
+		if (err == nil) != (tc.says == "") || err != nil && (!strings.Contains(err.Error(), tc.says) || !errors.Is(err, errUsage)) {
+			t.Errorf("%q: %v; want %q", tc.args, err, tc.says)
+		}
+		r := c.registry
+		if err == nil && r.ReadOnly != (r.GCEvery == 0) {
+			t.Errorf("%q: %+v", tc.args, r)
+		}
+		folder := "/home/u/.local/share/ingot/registry"
+		if r.Store != "" {
+			folder = "" // the registry finds one
+		}
+		if err == nil && r.Data != folder {
+			t.Errorf("%q: the data is in %s, want %s", tc.args, r.Data, folder)
+		}
+		if err == nil && r.Store != "" && !slices.Equal(r.Buckets, []string{"b01", "b02", "b03"}) {
+			t.Errorf("%q: buckets %q", tc.args, r.Buckets)
+		}
+	}
+}
+
+func TestGrace(t *testing.T) {
+	for text, want := range map[string]time.Duration{"none": -1, "0s": -1, "0d": -1, "1s": time.Second, "48h": 2 * day, "3650d": 3650 * day} {
+		if got, ok := parseGrace(text); !ok || got != want {
+			t.Errorf("%s is read as %v, %t", text, got, ok)
+		}
 	}
 }
 
@@ -264,7 +339,7 @@ func FuzzConfig(f *testing.F) {
 	place := regexp.MustCompile(`^f:[1-9][0-9]*:[1-9][0-9]*: `)
 	f.Fuzz(func(t *testing.T, text []byte) {
 		c := newServeConfig()
-		c.data = "/data" // as settle does
+		c.registry.Data = "/data" // as settle does
 		if err := c.loadYAML("f", text); err != nil {
 			if !place.MatchString(err.Error()) || !errors.Is(err, errUsage) {
 				t.Fatalf("no place in %q", err)

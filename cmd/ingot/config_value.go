@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -78,6 +79,55 @@ func atLeast[T cmp.Ordered](least T, parse func(string) (T, bool)) func(string) 
 		value, ok := parse(text)
 		return value, ok && value >= least
 	}
+}
+
+// atMost reads as parse does, and refuses what is more.
+func atMost[T cmp.Ordered](most T, parse func(string) (T, bool)) func(string) (T, bool) {
+	return func(text string) (T, bool) {
+		value, ok := parse(text)
+		return value, ok && value <= most
+	}
+}
+
+// A store is a bucket and what everything in it begins with. The registry judges
+// both once more.
+var (
+	bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
+	prefixName = regexp.MustCompile(`^([A-Za-z0-9_-][A-Za-z0-9._-]*/)*([A-Za-z0-9_-][A-Za-z0-9._-]*)?$`)
+)
+
+func parseStore(text string) (string, bool) {
+	rest, ok := strings.CutPrefix(text, "s3://")
+	bucket, prefix, _ := strings.Cut(rest, "/")
+	return strings.TrimRight(text, "/"), ok && bucketName.MatchString(bucket) && prefixName.MatchString(prefix)
+}
+
+// parseBuckets reads names with commas between them.
+func parseBuckets(text string) ([]string, bool) {
+	names := strings.Split(text, ",")
+	for i, name := range names {
+		names[i] = strings.TrimSpace(name)
+		if !bucketName.MatchString(names[i]) || slices.Contains(names[:i], names[i]) {
+			return nil, false
+		}
+	}
+	return names, true
+}
+
+func spellNames(names []string) string {
+	if len(names) == 0 {
+		return none
+	}
+	return strings.Join(names, ",")
+}
+
+// parseGrace reads registry.Config's GCGrace.
+func parseGrace(text string) (time.Duration, bool) {
+	grace, ok := orNone(0, atMost(mostGrace, atLeast(0, parseSpan)))(text)
+	if grace == 0 {
+		grace = -1
+	}
+	return grace, ok
 }
 
 func parseSize(text string) (int64, bool) {

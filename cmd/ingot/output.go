@@ -140,6 +140,17 @@ func count(n int, thing string) string {
 	return digits(n) + " " + thing + "s"
 }
 
+// things is count for many.
+func things(n int64, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return thousands(n) + " " + thing + "s"
+}
+
+// thousands spells a large number.
+func thousands(n int64) string { return humanize.Comma(n) }
+
 // digits spells a number for a table.
 func digits(n int) string { return strconv.Itoa(n) }
 

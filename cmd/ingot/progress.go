@@ -68,12 +68,11 @@ func (b *bar) draw(w io.Writer, title string) {
 		progressbar.OptionSetPredictTime(true),
 	)
 	line.StartWithoutRender()
-	const clear = "\r\x1b[K"
 	fmt.Fprint(w, title)
 	for {
 		select {
 		case <-b.stop:
-			fmt.Fprint(w, clear)
+			fmt.Fprint(w, clearLine)
 			return
 		case <-tick.C:
 		}
@@ -85,5 +84,42 @@ func (b *bar) draw(w io.Writer, title string) {
 			}
 			_ = line.Set64(done)
 		}
+	}
+}
+
+// phaseLine shows on a terminal how far a registry is with something. It is for one
+// goroutine.
+type phaseLine struct {
+	w     io.Writer // nil for none
+	title string
+	drawn bool
+}
+
+// line returns a phaseLine: an empty one unless standard error is a terminal and the
+// user wants it.
+func (p *program) line(title string) *phaseLine {
+	if p.quiet || p.json || !terminal(p.stderr) {
+		return &phaseLine{}
+	}
+	return &phaseLine{w: p.stderr, title: title}
+}
+
+const clearLine = "\r\x1b[K"
+
+func (l *phaseLine) show(phase string, done, total int64) {
+	if l.w == nil {
+		return
+	}
+	l.drawn = true
+	fmt.Fprintf(l.w, "%s%s: %s %s", clearLine, l.title, shown(phase), thousands(done))
+	if total > 0 {
+		fmt.Fprintf(l.w, " of %s", thousands(total))
+	}
+}
+
+// clear takes the line away.
+func (l *phaseLine) clear() {
+	if l.drawn {
+		fmt.Fprint(l.w, clearLine)
 	}
 }

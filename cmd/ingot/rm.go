@@ -23,8 +23,8 @@ func (p *program) rmCommand() *cobra.Command {
 		Short:      "Remove a tag, or retire a version",
 		Long: `Rm removes the tag that REF names; its version stays, and can still be pulled by
 its digest. With namespace/name@digest it retires that version, which nobody can
-read any more; it is refused while a tag points at the version. Nothing is freed:
-collecting what no version uses is not built yet.
+read any more; it is refused while a tag points at the version. What only that
+version needed is freed by a later collection: the registry's own, or "ingot gc".
 
 With --json it prints:
   ref      what was removed
@@ -74,6 +74,6 @@ func (p *program) rmVersion(ctx context.Context, r *client.Registry, ref name.Re
 	if p.json {
 		return p.printJSON(removal{ref.String(), ref.Digest.String(), "version"})
 	}
-	p.printf("retired %s@%s\nits bytes stay in the store: nothing is freed yet\n", ref.Repo, ref.Digest.Short())
+	p.printf("retired %s@%s\nwhat only it needed is freed by a later collection (\"ingot gc\")\n", ref.Repo, ref.Digest.Short())
 	return nil
 }

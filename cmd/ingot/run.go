@@ -95,7 +95,7 @@ func (p *program) addCommands(root *cobra.Command) {
 	}{
 		{"Move models:", []*cobra.Command{p.pushCommand(), p.pullCommand(), p.verifyCommand()}},
 		{"Look:", []*cobra.Command{p.lsCommand(), p.showCommand(), p.diffCommand(), p.statsCommand(), p.nodesCommand(), p.inspectCommand(), p.chunkCommand()}},
-		{"Name and remove:", []*cobra.Command{p.tagCommand(), p.rmCommand()}},
+		{"Name and remove:", []*cobra.Command{p.tagCommand(), p.rmCommand(), p.gcCommand()}},
 		{"Keep models on this machine:", []*cobra.Command{p.statusCommand(), p.loadCommand(), p.unloadCommand(), p.pinCommand(), p.unpinCommand()}},
 		{"Run:", []*cobra.Command{p.serveCommand(), p.agentCommand(), p.gateCommand(), p.demoCommand(), p.completionCommand(), p.versionCommand()}},
 	} {

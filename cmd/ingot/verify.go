@@ -12,14 +12,22 @@ import (
 )
 
 func (p *program) verifyCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:        "verify REF [DIR]",
+	var all, shallow bool
+	cmd := &cobra.Command{
+		Use:        "verify REF [DIR] | --all",
 		SuggestFor: []string{"check"},
-		Short:      "Compare every byte of a version, or of a folder, with the manifest",
+		Short:      "Compare every byte of a version, of a folder, or of all that a registry keeps",
 		Long: `Verify reads every chunk of a version from the registry and compares it with its
 name. With DIR it compares the files of that folder with the version instead, and
 changes nothing. Bad chunks and differing or missing files are exit code 5; other
 files in DIR are listed and no failure.
+
+With --all the registry reads everything that it keeps, from the chunks up, where it
+lies. What is bad or missing is told with the versions that need it, and is exit code
+5. It is taken out of use, so that the next push of the same bytes stores them again,
+and replaced where another version has them. What is not the registry's, and what the
+store has been told that endangers what is, is listed too. With --shallow nothing is
+read: objects only have to be there, and as long as they should be.
 
 With --json it prints:
   ref, digest     what was verified
@@ -32,12 +40,36 @@ and with DIR:
   files, bytes    files that are equal, and the bytes that were compared
   missing, differing, extra
                   paths, relative to DIR
+  seconds         how long it took
+and with --all:
+  versions, chunks, objects, bytes
+                  what was looked at, and compared
+  bad, missing    objects that are not what they should be, or not there; of each:
+                  object, digest, reason, versions
+  foreign         what is not the registry's, and what endangers what is
+  healed          how many of the bad and missing ones were replaced
   seconds         how long it took`,
 		Example: `  ingot verify acme/llama
-  ingot verify acme/llama ./llama`,
+  ingot verify acme/llama ./llama
+  ingot verify --all`,
 		ValidArgsFunction: arguments(p.aRef, aFolder),
-		Args:              want(1, 2),
+		Args: func(cmd *cobra.Command, args []string) error {
+			switch {
+			case all:
+				return want(0, 0)(cmd, args)
+			case shallow:
+				return usagef("verify: --shallow is for --all: a version is always read")
+			}
+			return want(1, 2)(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if all {
+				r, err := p.connectLong(cmd.Context())
+				if err != nil {
+					return err
+				}
+				return p.verifyAll(cmd.Context(), r, !shallow)
+			}
 			ref, err := parseRef(args[0])
 			if err != nil {
 				return err
@@ -52,6 +84,9 @@ and with DIR:
 			return p.verify(cmd.Context(), r, ref)
 		},
 	}
+	cmd.Flags().BoolVar(&all, "all", false, "have the registry compare everything that it keeps")
+	cmd.Flags().BoolVar(&shallow, "shallow", false, "with --all, only look whether everything is there")
+	return cmd
 }
 
 func (p *program) verify(ctx context.Context, r *client.Registry, ref name.Ref) error {
