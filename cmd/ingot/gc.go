@@ -105,8 +105,8 @@ func (p *program) printCollection(got openapi.GCReport) {
 	if got.DryRun {
 		freed, retired = "would be freed", "would be retired"
 	}
-	p.printf("%s of %s %s, %s\n", thousands(got.Freed.Objects), things(got.Objects, "object"), freed, size(got.Freed.Bytes))
-	p.printf("%s of %s need the others, %s\n", things(got.Versions, "version"), size(got.Bytes), seconds(got.Seconds))
+	p.printf("%s of %s %s, %s of %s\n", thousands(got.Freed.Objects), things(got.Objects, "object"), freed, size(got.Freed.Bytes), size(got.Bytes))
+	p.printf("%s looked at, %s\n", things(got.Versions, "version"), seconds(got.Seconds))
 	if got.Retired > 0 {
 		p.printf("%s %s: no tag has pointed at them for too long\n", things(got.Retired, "version"), retired)
 	}
