@@ -45,7 +45,7 @@ func (b bucket) make(ctx context.Context, key string, parts [][]byte) error {
 			return blobs.ErrExists
 		case resp.StatusCode == http.StatusPreconditionFailed:
 			return b.settle(ctx, key, parts, lost)
-		case refused(err), noSpace(resp):
+		case refused(err) && !transient(err), noSpace(resp):
 			return err
 		}
 		// A store may refuse a large body by a reset, so this looks before it sends

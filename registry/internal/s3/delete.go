@@ -2,7 +2,6 @@ package s3
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -90,4 +89,4 @@ func (b bucket) removeOnce(ctx context.Context, left *[]string) error {
 }
 
 // errUnconfirmed reports a deletion that the store does not mention in its answer.
-var errUnconfirmed = errors.New("the store has not confirmed the deletion")
+var errUnconfirmed = fmt.Errorf("the store has not confirmed the deletion: %w", ErrAnswer)

@@ -67,8 +67,12 @@ var sendable = []int{
 	http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout,
 }
 
-// sendableCodes are the same for one object of many, which has no status of its own.
-var sendableCodes = []string{minio.InternalError, "SlowDown", "SlowDownWrite", "ServiceUnavailable", "RequestTimeout", "OperationAborted"}
+// sendableCodes are more of them: for one object of many, which has no status of its
+// own, and for bytes that were not what was sent when they arrived.
+var sendableCodes = []string{
+	minio.InternalError, "SlowDown", "SlowDownWrite", "ServiceUnavailable", "RequestTimeout", "OperationAborted",
+	"BadDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch", "IncompleteBody",
+}
 
 // transient reports whether a request that may happen twice is worth another try.
 func transient(err error) bool {
@@ -80,6 +84,8 @@ func transient(err error) bool {
 	}
 	resp, ok := response(err)
 	switch {
+	case errors.Is(err, errUnconfirmed):
+		return true
 	case errors.Is(err, errAbsent), errors.Is(err, ErrAnswer), errors.Is(err, errRange), noSpace(resp):
 		return false
 	case !ok:
@@ -97,7 +103,7 @@ func unsent(err error) bool {
 }
 
 // refused reports whether the store has answered, for certain, that a write has not
-// happened for a reason that another try does not change.
+// happened.
 func refused(err error) bool {
 	resp, ok := response(err)
 	if resp.StatusCode == http.StatusNotFound && !signed(resp) {

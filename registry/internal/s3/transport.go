@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -21,9 +20,9 @@ const (
 	idleTime   = 30 * time.Second // less than silence, so that no deadline meets a new request
 	idleConns  = 256
 	connBuffer = 64 << 10 // bytes
-	// maxDocument bounds what is read of an answer that is no object: a page of a list
-	// of a thousand keys of 1024 bytes, each byte escaped.
-	maxDocument = 8 << 20
+	// maxDocument bounds what is read of an answer that is no object. It holds a page of
+	// a thousand keys of 1024 bytes, each byte escaped.
+	maxDocument = 4 << 20
 )
 
 // NewTransport returns what requests go through unless Options say otherwise:
@@ -117,7 +116,7 @@ type document struct {
 	left int64
 }
 
-var errLongDocument = errors.New("answer is too long")
+var errLongDocument = fmt.Errorf("more than %d bytes: %w", maxDocument, ErrAnswer)
 
 func (d *document) Read(b []byte) (int, error) {
 	if d.left <= 0 {
