@@ -49,7 +49,7 @@ func (c *commit) advance(ctx context.Context, epoch uint64) error {
 	if err != nil {
 		return err
 	}
-	rec.E0, rec.Attempt = epoch, rec.Attempt+1
+	rec.E0, rec.Attempt = max(rec.E0, epoch), rec.Attempt+1 // another replica may know of later ones
 	if _, err := c.book.Swap(ctx, record.PushKey(c.id), v, rec); err != nil && !isConflict(err) {
 		return err
 	}
