@@ -45,7 +45,7 @@ func (s *sim) start(place, life int) *proc {
 		}
 	}
 	p.config = versions.Config{
-		Registers: engine{s, p}, Blobs: store{s, p}, Index: p.index, Policy: access.Open{},
+		Registers: engine{s, p}, Blobs: store{s, p}, Index: p.index, Known: p.index, Policy: access.Open{},
 		Now:     func() time.Time { return s.clock().Add(p.skew) },
 		Rand:    newDraws(s.plan.seed, uint64(place), uint64(life)),
 		Logger:  slog.New(slog.DiscardHandler),

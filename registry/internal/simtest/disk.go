@@ -299,7 +299,24 @@ type index struct {
 	at   map[chunker.Digest][]versions.Source
 }
 
-var _ versions.Index = index{}
+var (
+	_ versions.Index = index{}
+	_ versions.Known = index{}
+)
+
+// Knows implements versions.Known.
+func (x index) Knows(ctx context.Context, repo string, version chunker.Digest) (bool, error) {
+	a, err := x.do(ctx, x.proc, look, "knows "+repo+"@"+version.Short(), func() any {
+		src := versions.Source{Repo: repo, Version: version}
+		for _, at := range x.at { // in any order: it is there or not
+			if slices.Contains(at, src) {
+				return true
+			}
+		}
+		return false
+	})
+	return err == nil && a.(bool), err
+}
 
 // Add implements versions.Index.
 func (x index) Add(ctx context.Context, repo string, version chunker.Digest, chunks []chunker.Ref) error {

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ingot-ml/ingot/registry/internal/registers"
@@ -36,16 +36,30 @@ var (
 	errOver  = fmt.Errorf("the simulation has ended: %w", errFault)
 )
 
-// nonces are drawn by whoever is first, so a schedule does not show them.
-var nonces = regexp.MustCompile(`\b[0-9a-f]{16}\b`)
-
-// mask shortens digests, and hides nonces, of which a schedule does not depend.
+// mask shortens digests, and hides nonces: they are drawn by whoever is first, and
+// no schedule depends on them.
 func mask(key string) string {
-	key = nonces.ReplaceAllString(key, "*")
-	return digests.ReplaceAllString(key, "$1")
+	var b strings.Builder
+	for len(key) > 0 {
+		n := 0
+		for n < len(key) && strings.IndexByte("0123456789abcdef", key[n]) >= 0 {
+			n++
+		}
+		switch n {
+		case 16:
+			b.WriteByte('*')
+		case 64:
+			b.WriteString(key[:8])
+		case 0:
+			n = 1
+			fallthrough
+		default:
+			b.WriteString(key[:n])
+		}
+		key = key[n:]
+	}
+	return b.String()
 }
-
-var digests = regexp.MustCompile(`\b([0-9a-f]{8})[0-9a-f]{56}\b`)
 
 // release lets one call go on, or not.
 func (s *sim) release(c *call) {
@@ -211,10 +225,9 @@ func (s *sim) kill() bool {
 		}
 	}
 	s.procs = append(s.procs, s.start(p.place, p.life+1))
-	for _, r := range s.requests {
-		if r.proc == p {
-			r.reset()
-		}
+	lost := slices.DeleteFunc(slices.Clone(s.requests), func(r *request) bool { return r.proc != p })
+	for _, r := range lost { // from here on clients move
+		r.reset()
 	}
 	return true
 }

@@ -238,14 +238,16 @@ func (j *judge) wroteState(before, after []byte) {
 		ok = now.Epoch == was.Epoch+1 && now.List != ""
 	case record.Publishing + ">" + record.Sweeping:
 		ok = now.Epoch == was.Epoch && now.List != "" && j.intent().action == collects
-	case record.Sweeping + ">" + record.Idle:
+	case record.Sweeping + ">" + record.Idle, record.Idle + ">" + record.Idle: // the last for nothing to collect
 		ok = now.Epoch == was.Epoch
 	}
 	if !ok {
 		j.fail("I8", "collection goes from %s %d to %s %d", was.Phase, was.Epoch, now.Phase, now.Epoch)
 	}
 	if now.Phase == record.Idle {
-		j.counts.Collections++
+		if was.Phase != record.Idle {
+			j.counts.Collections++
+		}
 		return
 	}
 	j.lists[now.List] = j.now

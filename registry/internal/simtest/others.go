@@ -121,6 +121,14 @@ var errWrong = errors.New("wrong bytes")
 
 // read reads a version by its digest or by a tag, all of it.
 func (c *client) read() {
+	switch c.dice.IntN(6) {
+	case 0:
+		c.hash()
+		return
+	case 1:
+		c.learn()
+		return
+	}
 	repo, v := c.repo(), c.model()
 	if c.dice.IntN(3) == 0 {
 		if d := c.readTag(repo, c.tag()); !d.IsZero() {

@@ -34,8 +34,9 @@ func Run(t *testing.T, seed uint64, words func(string)) Result {
 		now: time.Unix(1_800_000_000, 0).UTC(),
 	}
 	s.judge = newJudge(s)
+	plan := s.plan.String()
 	synctest.Test(t, func(*testing.T) { s.play() })
-	r := Result{Seed: seed, Plan: s.plan.String(), Undecided: s.judge.checkOrders(), Hash: s.trace.hash}
+	r := Result{Seed: seed, Plan: plan, Undecided: s.judge.checkOrders(), Hash: s.trace.hash}
 	r.Counts, r.Broken = s.counts, s.judge.broken
 	return r
 }
@@ -54,10 +55,21 @@ func (s *sim) play() {
 	s.people("deleter", s.plan.deleters, (*client).retire)
 	s.people("reader", s.plan.readers, (*client).read)
 	s.people("sweeper", s.plan.sweeps, (*client).collect)
+	s.people("mover", s.plan.movers, (*client).move)
+	s.people("spoiler", s.plan.spoilers, (*client).spoil)
 	s.schedule()
+	s.haunted()
 	if s.judge.broken == nil {
 		s.settle()
 	}
+}
+
+// haunted has collectors work while what is late happens, and nothing else fails.
+func (s *sim) haunted() {
+	p := &s.plan
+	p.faults, p.kills, p.pauses, p.jumps, p.impatience, p.late = 0, 0, 0, 0, 0, 0.1
+	s.people("collector", 2, (*client).collect)
+	s.schedule()
 }
 
 // people starts n clients that each do something for some rounds.

@@ -37,6 +37,10 @@ func (s *sim) settle() {
 	for i := range 6 {
 		s.flush(i)
 		s.tick(1, 2*pushTTL)
+		if err := s.finishMoves(ctx, p); err != nil {
+			s.judge.fail("liveness", "a move cannot be finished: %v", err)
+			return
+		}
 		if err := s.collectAll(ctx, p); err != nil {
 			s.judge.fail("liveness", "a collection without faults fails: %v", err)
 			return
@@ -44,6 +48,31 @@ func (s *sim) settle() {
 	}
 	s.checkLeaks()
 	s.checkReads(ctx, p)
+}
+
+// finishMoves ends the moves of versions that somebody has left in the middle, as a
+// scrubber does.
+func (s *sim) finishMoves(ctx context.Context, p *proc) error {
+	s.judge.intents["end"] = intent{action: heals}
+	s.judge.by = &call{who: "end"}
+	defer func() {
+		s.judge.by = nil
+		s.judge.intents["end"] = intent{action: collects}
+	}()
+	for _, key := range sorted(s.judge.heads) {
+		repo, digest, err := record.ParseKey(key)
+		if err != nil {
+			return err
+		}
+		d, err := chunker.ParseDigest(digest)
+		if err != nil {
+			return err
+		}
+		if err := p.FinishMove(ctx, repo, d); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // flush lets what is late happen, half of it at first.
@@ -65,11 +94,33 @@ func (s *sim) checkLeaks() {
 	for _, object := range s.disk.names {
 		switch {
 		case strings.HasPrefix(object, placement.Lists.Prefix()):
-		case strings.HasPrefix(object, placement.Hashes.Prefix()):
+		case s.isHashes(object):
 		case s.judge.refs[object] == 0:
 			s.judge.fail("I7", "%s is still there, and nothing needs it", object)
 		}
 	}
+}
+
+// hurt reports whether a body needs what is in quarantine.
+func (s *sim) hurt(body string) bool {
+	return slices.ContainsFunc(s.judge.bodies[body], func(object string) bool {
+		var q record.Quarantine
+		s.judge.read(object, s.disk.vals[record.QuarantineKey(object)].val, &q)
+		return q.State == record.Bad
+	})
+}
+
+// isHashes reports whether the object holds the hashes of a version that can be
+// read.
+func (s *sim) isHashes(object string) bool {
+	named := placement.ParseName(object)
+	h := s.judge.heads[record.HeadKey(named.Repo, named.Version)]
+	if named.Kind != placement.Hashes || h == nil || !h.Readable() {
+		return false
+	}
+	var rec record.Hashes
+	s.judge.read(object, s.disk.vals[record.HashesKey(named.Repo, named.Version)].val, &rec)
+	return rec.Blob == object
 }
 
 // checkReads reads every version that can be read, and everything that a tag
@@ -90,7 +141,14 @@ func (s *sim) checkReads(ctx context.Context, p *proc) {
 			s.judge.fail("format", "%v", err)
 			return
 		}
-		if err := s.modelOf(d).readFrom(ctx, p, repo); err != nil {
+		v := s.modelOf(d)
+		if s.hurt(h.Body) {
+			s.counts.Healed++
+			if err := s.pushAgain(ctx, p, repo, v); err != nil {
+				s.judge.fail("heal", "%s cannot be healed: %v", key, err)
+			}
+		}
+		if err := v.readFrom(ctx, p, repo); err != nil {
 			s.judge.fail("I1", "%s cannot be read at the end: %v", key, err)
 		}
 	}

@@ -42,7 +42,7 @@ type sim struct {
 // Counts says how much a simulation has done.
 type Counts struct {
 	Steps, Lost, Dropped, Late, Twice, Refused, Held, Cut, Kills, Pauses, Jumps, GivenUp int
-	Commits, Tags, Deletes, Reads, Collections, Swept, Healed                            int
+	Commits, Tags, Deletes, Reads, Collections, Swept, Moves, Spoiled, Healed            int
 }
 
 // Add adds o to c.
@@ -56,7 +56,7 @@ func (c *Counts) Add(o Counts) {
 func (c *Counts) all() []*int {
 	return []*int{
 		&c.Steps, &c.Lost, &c.Dropped, &c.Late, &c.Twice, &c.Refused, &c.Held, &c.Cut, &c.Kills, &c.Pauses, &c.Jumps,
-		&c.GivenUp, &c.Commits, &c.Tags, &c.Deletes, &c.Reads, &c.Collections, &c.Swept, &c.Healed,
+		&c.GivenUp, &c.Commits, &c.Tags, &c.Deletes, &c.Reads, &c.Collections, &c.Swept, &c.Moves, &c.Spoiled, &c.Healed,
 	}
 }
 
@@ -256,7 +256,7 @@ func (s *sim) perform(c *call) any {
 func (s *sim) end() {
 	s.mu.Lock()
 	s.over = true
-	parked := s.parked
+	parked, requests := s.parked, slices.Clone(s.requests)
 	s.parked = nil
 	s.mu.Unlock()
 	for _, c := range parked {
@@ -269,7 +269,7 @@ func (s *sim) end() {
 			c.done <- struct{}{}
 		}
 	}
-	for _, r := range s.requests {
+	for _, r := range requests {
 		r.cancel()
 	}
 }
