@@ -96,4 +96,3 @@ func TestUnfit(t *testing.T) {
 		t.Error(err)
 	}
 }
-

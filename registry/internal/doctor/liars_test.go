@@ -254,6 +254,17 @@ var registerLiars = []struct {
 	{"overwrite-atomic", "writing over compares and writes in two steps", func(e registers.Engine, l *liar) {
 		twoSteps(e, l, func(want registers.Version) bool { return want != registers.Absent })
 	}},
+	{"read-atomic", "the version is looked up after the value", func(e registers.Engine, l *liar) {
+		l.get = func(ctx context.Context, key string) ([]byte, registers.Version, error) {
+			val, _, err := e.Get(ctx, key)
+			if err != nil {
+				return nil, registers.Absent, err
+			}
+			time.Sleep(time.Millisecond)
+			_, version, err := e.Get(ctx, key)
+			return val, version, err
+		}
+	}},
 	{"list-after-write", "lists miss what was made last", func(e registers.Engine, l *liar) {
 		var last atomic.Value
 		l.cas = func(ctx context.Context, key string, want registers.Version, val []byte) (registers.Version, error) {
@@ -361,6 +372,28 @@ func foundOnly(t *testing.T, s doctor.Store, property string) {
 		if f.State != doctor.OK {
 			t.Logf("%s %s: %s", f.Property, f.State, f.Saw)
 		}
+	}
+}
+
+// TestNewerValue has values read with the versions of older ones, which costs
+// retries, and nothing else.
+func TestNewerValue(t *testing.T) {
+	s := honest()
+	e := s.Registers[0]
+	l := &liar{Engine: e}
+	l.get = func(ctx context.Context, key string) ([]byte, registers.Version, error) {
+		_, version, err := e.Get(ctx, key)
+		if err != nil {
+			return nil, registers.Absent, err
+		}
+		time.Sleep(time.Millisecond)
+		val, _, err := e.Get(ctx, key)
+		return val, version, err
+	}
+	s.Registers = []registers.Engine{l, l}
+	f, err := doctor.ExamineOne(t.Context(), s, "read-atomic", doctor.Quick)
+	if err != nil || f.State != doctor.Warning {
+		t.Errorf("it is %s, %s, %v; want a warning", f.State, f.Saw, err)
 	}
 }
 

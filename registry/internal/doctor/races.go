@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 	"sync"
 
 	"github.com/ingot-ml/ingot/registry/internal/registers"
@@ -28,6 +26,13 @@ func raceProperties() []property {
 			after: []string{"read-after-write", "overwrite-refused"},
 			do:    useAnother + "; or serve this one by one process alone, which --alone promises",
 			test:  testOverwriteAtomic,
+		},
+		{
+			name:  "read-atomic",
+			needs: "a value is read with its own version, also while it is written over",
+			after: []string{"read-after-write", "overwrite-refused", "overwrite-atomic"},
+			do:    useAnother + "; or serve this one by one process alone, which --alone promises",
+			test:  testReadAtomic,
 		},
 	}
 }
@@ -144,15 +149,7 @@ func testOverwriteAtomic(ctx context.Context, b *bench) (verdict, error) {
 		}
 		t.count(o, o.decided(val))
 	}
-	v, err := t.verdict(b.writers)
-	if err != nil || v.state != OK || b.additions == 0 {
-		return v, err
-	}
-	c, err := b.countTogether(ctx)
-	if err != nil || c.state != OK {
-		return c, err
-	}
-	return seen("%s; %s", v.saw, c.saw)
+	return t.verdict(b.writers)
 }
 
 // tally counts the races of a test.
@@ -187,96 +184,4 @@ func (t *tally) verdict(writers int) (verdict, error) {
 		return seen("%d %s between %d writers, never two winners; %d answers were lost", t.races, t.what, writers, t.unknown)
 	}
 	return seen("%d %s between %d writers, never two winners", t.races, t.what, writers)
-}
-
-// countTogether has all writers add to one number as fast as they can. A sum
-// that is below what was acknowledged, or a version that was written over twice,
-// is a lost write.
-func (b *bench) countTogether(ctx context.Context) (verdict, error) {
-	key := b.key("counter")
-	if _, err := registers.Settle(ctx, b.engine(0), key, registers.Absent, []byte("0 start")); err != nil {
-		return verdict{}, err
-	}
-	c := counter{over: map[registers.Version]int{}}
-	if err := together(b.writers, func(i int) error { return c.add(ctx, b, i, key) }); err != nil {
-		return verdict{}, err
-	}
-	val, _, err := b.engine(0).Get(ctx, key)
-	if err != nil {
-		return verdict{}, err
-	}
-	sum, err := number(val)
-	if err != nil || sum < c.acknowledged || sum > c.acknowledged+c.unknown {
-		return lacks("%d additions to a counter were acknowledged, and it says %.40q", c.acknowledged, val)
-	}
-	for _, times := range c.over {
-		if times > 1 {
-			return lacks("%d writers over the same version of a counter were acknowledged", times)
-		}
-	}
-	return seen("a counter is exact after %d additions and %d conflicts", c.acknowledged, c.conflicts)
-}
-
-// counter is what is known of a number that many add to.
-type counter struct {
-	mu           sync.Mutex // protects the fields below
-	over         map[registers.Version]int
-	acknowledged int
-	unknown      int
-	conflicts    int
-}
-
-// add makes the additions of one writer.
-func (c *counter) add(ctx context.Context, b *bench, i int, key string) error {
-	for done := 0; done < b.additions; {
-		val, version, err := b.engine(i).Get(ctx, key)
-		if err != nil {
-			return err
-		}
-		n, err := number(val)
-		if err != nil {
-			return err
-		}
-		nonce, err := b.nonce()
-		if err != nil {
-			return err
-		}
-		_, err = b.engine(i).CAS(ctx, key, version, fmt.Appendf(nil, "%d %s", n+1, nonce))
-		if err := c.note(version, err); err != nil {
-			return err
-		}
-		if !errors.Is(err, registers.ErrConflict) {
-			done++
-		}
-	}
-	return nil
-}
-
-// note counts what became of a write over version, and returns an error that
-// says nothing of it.
-func (c *counter) note(version registers.Version, err error) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch {
-	case err == nil:
-		c.acknowledged++
-		c.over[version]++
-	case errors.Is(err, registers.ErrUnknown):
-		c.unknown++
-	case errors.Is(err, registers.ErrConflict):
-		c.conflicts++
-	default:
-		return err
-	}
-	return nil
-}
-
-// number reads what a counter holds.
-func number(val []byte) (int, error) {
-	digits, _, _ := strings.Cut(string(val), " ")
-	n, err := strconv.Atoi(digits)
-	if err != nil {
-		return 0, fmt.Errorf("a counter holds %.40q: %w", val, err)
-	}
-	return n, nil
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/minio/minio-go/v7/pkg/lifecycle"
 )
 
-// dangerous returns the rules of a bucket that reach below root, in words.
-func (b bucket) dangerous(ctx context.Context, root string) ([]string, error) {
+// rules returns the lifecycle rules of a bucket.
+func (b bucket) rules(ctx context.Context) ([]lifecycle.Rule, error) {
 	var config *lifecycle.Configuration
 	err := b.again(ctx, func() (err error) {
 		config, err = b.core.GetBucketLifecycle(ctx, b.name)
@@ -24,8 +24,17 @@ func (b bucket) dangerous(ctx context.Context, root string) ([]string, error) {
 	case err != nil:
 		return nil, err
 	}
+	return config.Rules, nil
+}
+
+// dangerous returns the rules of a bucket that reach below root, in words.
+func (b bucket) dangerous(ctx context.Context, root string) ([]string, error) {
+	rules, err := b.rules(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var found []string
-	for _, rule := range config.Rules {
+	for _, rule := range rules {
 		if what := harm(rule); what != "" && reaches(rule, root) {
 			found = append(found, fmt.Sprintf("rule %q of bucket %s %s below %q", plainText(rule.ID), b.name, what, rulePrefix(rule)))
 		}

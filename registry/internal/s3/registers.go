@@ -56,6 +56,11 @@ func (r *Registers) Get(ctx context.Context, key string) ([]byte, registers.Vers
 	if err := ctx.Err(); err != nil {
 		return nil, registers.Absent, fmt.Errorf("get register %q: %w", key, err)
 	}
+	done, err := r.turn(ctx, key)
+	if err != nil {
+		return nil, registers.Absent, fmt.Errorf("get register %q: %w", key, err)
+	}
+	defer done()
 	b := r.space.home()
 	object, etag, err := b.small(ctx, r.space.root+registersRoot+key, maxObject)
 	if errors.Is(err, errAbsent) {
@@ -83,13 +88,11 @@ func (r *Registers) CAS(ctx context.Context, key string, want registers.Version,
 	if _, err := io.ReadFull(r.space.rand, nonce[:]); err != nil {
 		return registers.Absent, fmt.Errorf("write register %q: draw a nonce: %w", key, err)
 	}
-	if r.turns != nil {
-		done, err := r.turns.wait(ctx, key)
-		if err != nil {
-			return registers.Absent, fmt.Errorf("write register %q: %w", key, err)
-		}
-		defer done()
+	done, err := r.turn(ctx, key)
+	if err != nil {
+		return registers.Absent, fmt.Errorf("write register %q: %w", key, err)
 	}
+	defer done()
 	if err := ctx.Err(); err != nil {
 		return registers.Absent, fmt.Errorf("write register %q: %w", key, err)
 	}
@@ -98,6 +101,16 @@ func (r *Registers) CAS(ctx context.Context, key string, want registers.Version,
 		return registers.Absent, fmt.Errorf("write register %q: %w", key, err)
 	}
 	return version, nil
+}
+
+// turn waits for the caller's turn at a register, if this process writes alone. Who
+// reads takes one too: a store that needs turns may give an old object the ETag of the
+// one that is about to replace it.
+func (r *Registers) turn(ctx context.Context, key string) (done func(), err error) {
+	if r.turns == nil {
+		return func() {}, nil
+	}
+	return r.turns.wait(ctx, key)
 }
 
 // swap sends the PUT and says what its answer means.
