@@ -18,3 +18,6 @@ func Fail(r *Registry, failed <-chan error) { r.failed = failed }
 
 // Indexed reports whether the index of chunks knows all versions.
 func Indexed(r *Registry) bool { return !r.place.index.Fresh() }
+
+// ChunkIndex is the index of chunks as the registry's core has it.
+type ChunkIndex = chunkIndex

@@ -105,23 +105,43 @@ func open(places []found) (indexes []int) {
 
 func (q *search) isOpen(i int) bool { return q.places[i].plain == 0 }
 
-// inVersions looks for chunks in other versions: first in those that the push
-// takes chunks from already, so that what was said to be there stays so, then
-// where the index says. The index is only a hint: what counts is a head, read
-// after P0, that is committed and names the body in which the chunk's place
-// stands.
+// inVersions looks for chunks in other versions: where the index says, and first in
+// those that the push takes chunks from already, so that what was said to be there
+// stays so. The index is only a hint: what counts is a head, read after P0, that is
+// committed and names the body in which the chunk's place stands.
+//
+// A chunk that the index does not know may still be in a version that it knew
+// before. There it is looked for only if that costs nothing: otherwise each
+// question of a large push would read all its sources.
 func (q *search) inVersions(ctx context.Context) error {
-	for _, j := range q.upload.judged() {
-		if err := q.take(ctx, j.Source, open(q.places)); err != nil {
-			return err
-		}
-	}
-	for _, c := range q.candidates(ctx) {
+	judged := q.upload.judged()
+	candidates := q.candidates(ctx)
+	slices.SortStableFunc(candidates, func(a, b *candidate) int {
+		return cmp.Compare(rankOf(judged, a.Source), rankOf(judged, b.Source))
+	})
+	for _, c := range candidates {
 		if err := q.take(ctx, c.Source, c.chunks); err != nil {
 			return err
 		}
 	}
+	for _, j := range judged {
+		if q.bodies.get(j.body) == nil {
+			continue
+		}
+		if err := q.take(ctx, j.Source, open(q.places)); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// rankOf puts the versions that were looked at before, in their order, ahead of all
+// others.
+func rankOf(judged []judged, src Source) int {
+	if i := indexOf(judged, src); i >= 0 {
+		return i
+	}
+	return len(judged)
 }
 
 // take finds places for those of the chunks that are open, in one version. It

@@ -179,7 +179,7 @@ func (u *upload) judged() []judged {
 func (u *upload) source(src Source) (body string, ok bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if i := u.indexOf(src); i >= 0 {
+	if i := indexOf(u.sources, src); i >= 0 {
 		return u.sources[i].body, true
 	}
 	return "", false
@@ -188,15 +188,15 @@ func (u *upload) source(src Source) (body string, ok bool) {
 func (u *upload) judge(src Source, body string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if i := u.indexOf(src); i >= 0 {
+	if i := indexOf(u.sources, src); i >= 0 {
 		u.sources[i].body = body
 		return
 	}
 	u.sources = append(u.sources, judged{src, body})
 }
 
-func (u *upload) indexOf(src Source) int {
-	return slices.IndexFunc(u.sources, func(j judged) bool { return j.Source == src })
+func indexOf(sources []judged, src Source) int {
+	return slices.IndexFunc(sources, func(j judged) bool { return j.Source == src })
 }
 
 // leastUpload is what a push without chunks counts in the memory of pushes, so
