@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -103,6 +104,18 @@ func (m *moved) atHeadWrite(n int, f func(record.Head)) {
 	}
 }
 
+// left counts the blobs of a prefix that are not swept.
+func (m *moved) left(prefix string) (n int) {
+	m.t.Helper()
+	for _, err := range m.store.List(m.t.Context(), prefix, "") {
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		n++
+	}
+	return n
+}
+
 func TestRepoint(t *testing.T) {
 	m := newMoved(t, large(1), large(2), small(3), small(4))
 	old := m.head()
@@ -140,16 +153,22 @@ func TestPointLeavesWhatNeedsNothing(t *testing.T) {
 // TestNextIsChecked condemns and sweeps the new objects before R2, and after R0:
 // what R1, R3 and R6 of the model get wrong.
 func TestNextIsChecked(t *testing.T) {
-	for _, when := range []string{"before the body", "before R2"} {
+	for _, when := range []string{"before the body", "before R2", "the body"} {
 		m := newMoved(t, large(1))
 		old := m.head()
 		move := m.begin()
 		at := m.put(move)
-		collect := func() { m.sweep(1, at[m.v.order[0]].Object) }
-		if when == "before R2" {
-			m.atHeadWrite(1, func(record.Head) { collect() })
-		} else {
-			collect()
+		chunk := at[m.v.order[0]].Object
+		switch when {
+		case "before the body":
+			m.sweep(1, chunk)
+		case "before R2":
+			m.atHeadWrite(1, func(record.Head) { m.sweep(1, chunk) })
+		case "the body":
+			m.atHeadWrite(1, func(record.Head) {
+				bodies := m.blobsOf("b/")
+				m.sweep(1, slices.DeleteFunc(bodies, func(b string) bool { return b == old.Body })...)
+			})
 		}
 		if changed, err := m.point(move, at); !errors.Is(err, versions.ErrCondemned) || changed {
 			t.Errorf("%s: changed %v, %v", when, changed, err)
@@ -454,5 +473,54 @@ func TestBadMoves(t *testing.T) {
 	}
 	if changed, err := move.Rebuild(t.Context(), model, m.v.doc, make([]placement.Entry, 1)); err != nil || changed {
 		t.Errorf("a body that can be read is rebuilt: %v, %v", changed, err)
+	}
+}
+
+// TestBasesAreChecked gives a chunk a base, and condemns only that. A version that
+// names it anyhow keeps it through a collection, and through another move.
+func TestBasesAreChecked(t *testing.T) {
+	m := newMoved(t, large(1), large(2))
+	delta, base := chunker.Sum(large(1)), chunker.Sum(large(2))
+	point := func(collect func(base string)) (bool, error) {
+		move := m.begin()
+		at := m.put(move)
+		over := at[delta]
+		over.Closure = []placement.Entry{at[base]}
+		collect(at[base].Object)
+		return move.Point(t.Context(), model, m.v.digest, func(_ int, ref chunker.Ref, old placement.Entry) placement.Entry {
+			if ref.Digest == delta {
+				return over
+			}
+			return old
+		})
+	}
+	if changed, err := point(func(base string) { m.sweep(1, base) }); !errors.Is(err, versions.ErrCondemned) || changed {
+		t.Errorf("changed %v, %v", changed, err)
+	}
+	if changed, err := point(func(string) {}); err != nil || !changed {
+		t.Errorf("changed %v, %v", changed, err)
+	}
+	m.restart()
+	c := &collector{t: t, registers: m.engine.Engine, store: m.store, epoch: 1}
+	c.collect()
+	c.check()
+	if n := m.left("c/"); n != 3 {
+		t.Errorf("%d chunks are left, want the delta, its base, and the other", n)
+	}
+	move := m.begin()
+	again := m.put(move)[base]
+	changed, err := move.Point(t.Context(), model, m.v.digest, func(_ int, ref chunker.Ref, old placement.Entry) placement.Entry {
+		if ref.Digest == base {
+			return again
+		}
+		return old
+	})
+	if err != nil || !changed {
+		t.Errorf("changed %v, %v", changed, err)
+	}
+	c.collect()
+	c.check()
+	if n := m.left("c/"); n != 3 {
+		t.Errorf("%d chunks are left, want the delta, its base, and the other", n)
 	}
 }
