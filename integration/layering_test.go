@@ -43,6 +43,7 @@ var allowed = map[string][]string{
 	"registry/internal/blobs/fs":                {"chunker/chunkdir", "registry/internal/blobs"},
 	"registry/internal/bolt":                    {"chunker", "registry/internal/registers"},
 	"registry/internal/s3":                      {"registry/internal/blobs", "registry/internal/registers"},
+	"registry/internal/model":                   {},
 	"registry/internal/placement":               {"chunker", "registry/internal/blobs", "registry/manifest", "registry/name"},
 	"registry/internal/record":                  {"chunker", "registry/internal/registers", "registry/name"},
 	"registry/internal/versions": {"chunker", "chunker/codec", "openapi", "registry/name", "registry/manifest",
