@@ -34,18 +34,28 @@ var minio = kind{
 
 var versity = kind{
 	name: "versitygw",
+	args: func(folder, addr string) ([]string, error) { return versityArgs(folder, addr) },
+}
+
+var torn = kind{
+	name: "versitygw",
 	args: func(folder, addr string) ([]string, error) {
-		args := []string{"--quiet", "--port", addr, "--access", accessKey, "--secret", secretKey, "posix"}
-		data := filepath.Join(folder, "data")
-		// It keeps ETags in extended attributes, which not every file system has.
-		if err := unix.Setxattr(data, "user.ingot", []byte("1"), 0); errors.Is(err, unix.ENOTSUP) {
-			sidecar := filepath.Join(folder, "sidecar")
-			return append(args, "--sidecar", sidecar, data), os.MkdirAll(sidecar, 0o700)
-		} else if err != nil {
-			return nil, fmt.Errorf("set an attribute of %s: %w", data, err)
-		}
-		return append(args, data), nil
+		return versityArgs(folder, addr, "--disable-object-lock-file")
 	},
+}
+
+func versityArgs(folder, addr string, more ...string) ([]string, error) {
+	args := []string{"--quiet", "--port", addr, "--access", accessKey, "--secret", secretKey, "posix"}
+	data := filepath.Join(folder, "data")
+	args = append(args, more...)
+	// It keeps ETags in extended attributes, which not every file system has.
+	if err := unix.Setxattr(data, "user.ingot", []byte("1"), 0); errors.Is(err, unix.ENOTSUP) {
+		sidecar := filepath.Join(folder, "sidecar")
+		return append(args, "--sidecar", sidecar, data), os.MkdirAll(sidecar, 0o700)
+	} else if err != nil {
+		return nil, fmt.Errorf("set an attribute of %s: %w", data, err)
+	}
+	return append(args, data), nil
 }
 
 const (

@@ -1,5 +1,6 @@
-// Package storetest owns the real S3 servers that tests run against: MinIO, whose
-// conditional writes are atomic, and versitygw, whose are not quite.
+// Package storetest owns the real S3 servers that tests run against: MinIO and
+// versitygw, whose conditional writes are atomic, and a pair of versitygw over one
+// folder whose are not.
 //
 // A server listens on a free port of the loopback interface, keeps its data in a
 // folder of its test, and ends with it, also when the test binary is killed.
@@ -42,9 +43,23 @@ func MinIO(t testing.TB) *Store { return own(t, minio) }
 // Versity starts a versitygw over a folder for one test.
 func Versity(t testing.TB) *Store { return own(t, versity) }
 
+// Torn starts two versitygw over one folder that do not lock each other out: either
+// answers a conditional write rightly, but writes at both at the same time get lost.
+// It is a store that a registry must not be served from.
+func Torn(t testing.TB) (a, b *Store) {
+	t.Helper()
+	folder := t.TempDir()
+	return ownAt(t, torn, folder), ownAt(t, torn, folder)
+}
+
 func own(t testing.TB, k kind) *Store {
 	t.Helper()
-	s, err := start(k, t.TempDir())
+	return ownAt(t, k, t.TempDir())
+}
+
+func ownAt(t testing.TB, k kind, folder string) *Store {
+	t.Helper()
+	s, err := start(k, folder)
 	if errors.Is(err, errMissing) {
 		needtest.Skip(t, "s3", err)
 	}

@@ -51,9 +51,15 @@ func TestMinIOBlobs(t *testing.T) {
 	})
 }
 
-// TestVersityRegisters keeps the promise of Options.Alone, without which versitygw
-// may lose writes: see TestVersityTrap.
 func TestVersityRegisters(t *testing.T) {
+	registerstest.RunEngine(t, func(t *testing.T) registers.Engine {
+		return dial(t, stores.Versity(t), s3.Options{}).Registers()
+	})
+}
+
+// TestAloneRegisters lets one writer at a time through, which may not change what
+// writers see. TestTrapTorn is what it is for.
+func TestAloneRegisters(t *testing.T) {
 	registerstest.RunEngine(t, func(t *testing.T) registers.Engine {
 		return dial(t, stores.Versity(t), s3.Options{Alone: true}).Registers()
 	})
