@@ -53,6 +53,7 @@ func (c *commit) advance(ctx context.Context, epoch uint64) error {
 	if _, err := c.book.Swap(ctx, record.PushKey(c.id), v, rec); err != nil && !isConflict(err) {
 		return err
 	}
+	c.upload.taken.Store(nil)
 	return nil
 }
 

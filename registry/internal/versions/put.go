@@ -47,7 +47,7 @@ func (e Encoded) verify() (uint32, error) {
 
 // PutChunk stores one chunk of a push as a blob of its own: step P2.
 func (s *Service) PutChunk(ctx context.Context, p access.Principal, id string, d chunker.Digest, enc []byte) (openapi.Received, error) {
-	rec, u, err := s.openPush(ctx, p, id)
+	rec, u, err := s.takingPush(ctx, p, id)
 	if err != nil {
 		return openapi.Received{}, err
 	}
@@ -96,7 +96,7 @@ func (s *Service) putOwn(ctx context.Context, attempt int, u *upload, e Encoded,
 // PutBatch stores many chunks of a push: large ones as blobs of their own, small
 // ones together in a bundle. All are verified before any is stored.
 func (s *Service) PutBatch(ctx context.Context, p access.Principal, id string, chunks []Encoded) (openapi.Received, error) {
-	rec, u, err := s.openPush(ctx, p, id)
+	rec, u, err := s.takingPush(ctx, p, id)
 	if err != nil {
 		return openapi.Received{}, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry/internal/access"
@@ -86,6 +87,24 @@ func (s *Service) openPush(ctx context.Context, p access.Principal, id string) (
 		return nil, nil, err
 	}
 	u, err := s.uploadOf(ctx, id, rec)
+	return rec, u, err
+}
+
+// takingTime is for how long a push that took a chunk takes others without being
+// read again: a register of a store far away costs as much time as a chunk. Who
+// uploads meanwhile what another replica has closed, or has given another attempt,
+// uploads in vain, and is told so by the commit.
+const takingTime = time.Second
+
+// takingPush is openPush for one of many chunks.
+func (s *Service) takingPush(ctx context.Context, p access.Principal, id string) (*record.Push, *upload, error) {
+	if rec, u := s.uploads.taking(id, s.Now()); rec != nil && rec.Subject == p.Subject && s.Policy.Allow(p, rec.Repo(), access.Push) == nil {
+		return rec, u, nil
+	}
+	rec, u, err := s.openPush(ctx, p, id)
+	if err == nil {
+		u.take(rec, s.Now())
+	}
 	return rec, u, err
 }
 

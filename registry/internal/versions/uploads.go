@@ -5,9 +5,11 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/ingot-ml/ingot/chunker"
 	"github.com/ingot-ml/ingot/registry/internal/placement"
+	"github.com/ingot-ml/ingot/registry/internal/record"
 )
 
 // found is where a chunk lies, and its plain length.
@@ -21,6 +23,7 @@ type found struct {
 type upload struct {
 	id    string
 	begun atomic.Bool // by this process, which remembers all that it has taken since
+	taken atomic.Pointer[taken]
 
 	mu      sync.Mutex // protects the fields below; never held across a call
 	have    map[chunker.Digest]found
@@ -43,6 +46,32 @@ func newUpload(id string, since uint64) *upload {
 }
 
 func (u *upload) begin() { u.begun.Store(true) }
+
+// taken is a push as it was read when it took a chunk. It is never changed.
+type taken struct {
+	rec record.Push
+	at  time.Time
+}
+
+// take remembers that the push was open, for takingTime.
+func (u *upload) take(rec *record.Push, now time.Time) { u.taken.Store(&taken{*rec, now}) }
+
+// taking returns the push, if it was open a moment ago.
+func (m *uploads) taking(id string, now time.Time) (*record.Push, *upload) {
+	m.mu.Lock()
+	e := m.byID[id]
+	m.mu.Unlock()
+	if e == nil {
+		return nil, nil
+	}
+	u := e.Value.(*upload)
+	t := u.taken.Load()
+	if t == nil || now.Before(t.at) || now.Sub(t.at) >= takingTime || !now.Before(t.rec.Expires) {
+		return nil, nil
+	}
+	rec := t.rec
+	return &rec, u
+}
 
 // get returns where a chunk lies that the push has uploaded, as far as is
 // remembered.
