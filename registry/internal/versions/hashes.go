@@ -76,7 +76,10 @@ func (s *Service) loadHashes(ctx context.Context, repo name.Repo, d chunker.Dige
 	if list, err = s.hashFiles(ctx, repo, d, b); err != nil {
 		return list, err
 	}
-	return list, s.keepHashes(ctx, repo, d, &rec, v, list)
+	if err := s.keepHashes(ctx, repo, d, &rec, v, list); err != nil { // they are right all the same
+		s.Logger.WarnContext(ctx, "sha256 of files will be computed again", "repo", repo.String(), "version", d.Short(), "error", err)
+	}
+	return list, nil
 }
 
 // keepHashes stores the list. Losing a race is fine: there is one right list.
