@@ -2,16 +2,16 @@ package registry
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
+	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry/internal/blobs"
 	"github.com/ingot-ml/ingot/registry/internal/registers"
 )
 
 // errFrozen reports a write to what is open for reading only. Requests that would
 // write are refused before they come so far.
-var errFrozen = errors.New("the registry is open for reading only")
+var errFrozen = openapi.Errorf(openapi.CodeReadOnly, "this registry is read-only")
 
 // frozenRegisters refuse to be written.
 type frozenRegisters struct{ registers.Engine }
