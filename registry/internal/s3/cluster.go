@@ -102,6 +102,9 @@ func readMarker(ctx context.Context, b bucket, root string) (Cluster, string, er
 // begin makes the marker where nothing else is, and looks again: who begins inside or
 // around this prefix at the same moment sees our marker, or we see theirs.
 func (s *Space) begin(ctx context.Context) (Cluster, string, error) {
+	if err := s.around(ctx, s.home()); err != nil {
+		return Cluster{}, "", err
+	}
 	if err := s.empty(ctx, s.home(), nothing); err != nil {
 		return Cluster{}, "", err
 	}
@@ -268,8 +271,8 @@ func (s *Space) refresh(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the marker again: %w", s.home().explain(err))
 	}
-	if names := *s.names.Load(); len(c.Buckets) > len(names) {
-		s.names.CompareAndSwap(&names, &c.Buckets)
+	if known := s.names.Load(); len(c.Buckets) > len(*known) {
+		s.names.CompareAndSwap(known, &c.Buckets)
 	}
 	return nil
 }
