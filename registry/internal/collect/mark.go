@@ -174,6 +174,10 @@ func (r *run) eachName(ctx context.Context, key string, h *record.Head, f func(s
 		switch {
 		case now.State != record.Pending && !now.Readable():
 			return nil // it needs nothing any more
+		case now.Body == h.Body && now.State == record.Pending:
+			// A collection took the body before the head named it. Whoever commits this
+			// head finds the body in that collection's list, and writes another.
+			return nil
 		case now.Body == h.Body:
 			return r.unreadable(key, err)
 		}
