@@ -245,8 +245,8 @@ func (s *sim) pause() {
 func (s *sim) unpause() bool {
 	until := 0
 	for _, c := range s.parked {
-		if c.proc != nil && (until == 0 || c.proc.paused < until) {
-			until = c.proc.paused
+		if ready := c.ready(); until == 0 || ready < until {
+			until = ready
 		}
 	}
 	if until <= s.steps {

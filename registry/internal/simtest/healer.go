@@ -24,7 +24,7 @@ const (
 // move points a version at other objects: some that it makes, some that other
 // versions have.
 func (c *client) move() {
-	repo, v := c.repo(), c.model()
+	repo, v := c.present()
 	how := make([]int, len(v.order))
 	for i := range how {
 		how[i] = c.dice.IntN(3)
@@ -113,7 +113,7 @@ func (s *sim) pushAgain(ctx context.Context, p *proc, repo name.Repo, v *model) 
 
 // hash asks for the sha256 of a version's files.
 func (c *client) hash() {
-	repo, v := c.repo(), c.model()
+	repo, v := c.present()
 	got, _, err := ask(c, intent{action: reads, repo: repo, digest: v.digest}, func(ctx context.Context, p *proc) (openapi.FileHashes, error) {
 		return p.FileHashes(ctx, alice, repo, v.digest)
 	})

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/ingot-ml/ingot/chunker"
 	"github.com/ingot-ml/ingot/chunker/codec"
@@ -18,7 +19,8 @@ import (
 
 // tagAround sets, deletes and reads tags.
 func (c *client) tagAround() {
-	repo, tag, v := c.repo(), c.tag(), c.model()
+	tag := c.tag()
+	repo, v := c.present()
 	expect := ""
 	switch c.dice.IntN(4) {
 	case 0:
@@ -105,9 +107,12 @@ func (j *judge) setTag(repo name.Repo, tag string, d chunker.Digest, expect stri
 	}
 }
 
-// retire deletes a version.
+// retire deletes a version, and perhaps a tag or two that keep it.
 func (c *client) retire() {
-	repo, v := c.repo(), c.model()
+	repo, v := c.present()
+	for c.dice.IntN(2) == 0 {
+		c.deleteTag(repo, c.tag(), "")
+	}
 	_, _, err := ask(c, intent{action: deletes, repo: repo, digest: v.digest}, func(ctx context.Context, p *proc) (nothing, error) {
 		return nothing{}, p.Delete(ctx, alice, repo, v.digest)
 	})
@@ -129,7 +134,7 @@ func (c *client) read() {
 		c.learn()
 		return
 	}
-	repo, v := c.repo(), c.model()
+	repo, v := c.present()
 	if c.dice.IntN(3) == 0 {
 		if d := c.readTag(repo, c.tag()); !d.IsZero() {
 			v = c.modelOf(d)
@@ -210,7 +215,10 @@ func (p *proc) collector() *collect.Collector {
 
 // collect runs a collection.
 func (c *client) collect() {
-	_, _, _ = ask(c, intent{action: collects}, func(ctx context.Context, p *proc) (openapi.GCReport, error) {
+	_, known, err := ask(c, intent{action: collects}, func(ctx context.Context, p *proc) (openapi.GCReport, error) {
 		return p.collector().Run(ctx, collect.Options{})
 	})
+	if known && code(err) == openapi.CodeInternal && strings.Contains(err.Error(), blobs.ErrNotFound.Error()) {
+		c.tell("collected", func() { c.judge.fail("liveness", "a collection takes a sound registry for damaged: %v", err) })
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/ingot-ml/ingot/chunker"
 	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry/internal/access"
+	"github.com/ingot-ml/ingot/registry/internal/record"
 	"github.com/ingot-ml/ingot/registry/internal/versions"
 	"github.com/ingot-ml/ingot/registry/name"
 )
@@ -19,6 +20,29 @@ const patience = 6
 
 // model draws a version to do something with.
 func (c *client) model() *model { return c.pool[c.dice.IntN(c.plan.versions)] }
+
+// present draws a version that can be read, after a while if there is none yet. If
+// there is none then either, it draws one that cannot.
+func (c *client) present() (name.Repo, *model) {
+	for range 10 {
+		var keys []string
+		c.tell("look around", func() {
+			for _, key := range sorted(c.judge.heads) {
+				if c.judge.heads[key].Readable() {
+					keys = append(keys, key)
+				}
+			}
+		})
+		if len(keys) == 0 {
+			continue
+		}
+		repo, digest, err := record.ParseKey(keys[c.dice.IntN(len(keys))])
+		if d, bad := chunker.ParseDigest(digest); err == nil && bad == nil {
+			return repo, c.modelOf(d)
+		}
+	}
+	return c.repo(), c.model()
+}
 
 func (c *client) repo() name.Repo {
 	if c.dice.IntN(2) == 0 {

@@ -41,8 +41,8 @@ type sim struct {
 
 // Counts says how much a simulation has done.
 type Counts struct {
-	Steps, Lost, Dropped, Late, Twice, Refused, Held, Cut, Kills, Pauses, Jumps, GivenUp int
-	Commits, Tags, Deletes, Reads, Collections, Swept, Moves, Spoiled, Healed            int
+	Steps, Lost, Dropped, Late, Twice, Refused, Held, Cut, Kills, Pauses, Stalls, Jumps, GivenUp int
+	Commits, Tags, Deletes, Reads, Collections, Swept, Moves, Spoiled, Healed                    int
 }
 
 // Add adds o to c.
@@ -55,14 +55,14 @@ func (c *Counts) Add(o Counts) {
 
 func (c *Counts) all() []*int {
 	return []*int{
-		&c.Steps, &c.Lost, &c.Dropped, &c.Late, &c.Twice, &c.Refused, &c.Held, &c.Cut, &c.Kills, &c.Pauses, &c.Jumps,
+		&c.Steps, &c.Lost, &c.Dropped, &c.Late, &c.Twice, &c.Refused, &c.Held, &c.Cut, &c.Kills, &c.Pauses, &c.Stalls, &c.Jumps,
 		&c.GivenUp, &c.Commits, &c.Tags, &c.Deletes, &c.Reads, &c.Collections, &c.Swept, &c.Moves, &c.Spoiled, &c.Healed,
 	}
 }
 
 // Faults is how many faults were injected.
 func (c *Counts) Faults() int {
-	return c.Lost + c.Dropped + c.Late + c.Twice + c.Refused + c.Held + c.Cut + c.Kills + c.Pauses + c.Jumps + c.GivenUp
+	return c.Lost + c.Dropped + c.Late + c.Twice + c.Refused + c.Held + c.Cut + c.Kills + c.Pauses + c.Stalls + c.Jumps + c.GivenUp
 }
 
 // trace is the schedule so far: as a hash, and in words if anybody wants them.
@@ -91,6 +91,7 @@ type call struct {
 	answer any
 	err    error
 	held   bool // it has happened, and its answer is under way
+	after  int  // the step before which it does not happen
 	done   chan struct{}
 }
 
@@ -211,7 +212,7 @@ func (s *sim) living() []*request {
 func (s *sim) choose() *call {
 	var able []*call
 	for _, c := range s.parked {
-		if c.proc == nil || c.proc.paused <= s.steps {
+		if c.ready() <= s.steps {
 			able = append(able, c)
 		}
 	}
@@ -224,9 +225,29 @@ func (s *sim) choose() *call {
 			c = able[i]
 		}
 	}
+	if c.kind.writes() && c.after == 0 && s.dice.Float64() < s.plan.stalls {
+		s.stall(c)
+		return s.choose()
+	}
 	s.remove(c)
 	s.last = c.who
 	return c
+}
+
+// ready returns the step at which the call may happen.
+func (c *call) ready() int {
+	if c.proc == nil {
+		return c.after
+	}
+	return max(c.after, c.proc.paused)
+}
+
+// stall holds a write up for so long that everybody else overtakes it: what was read
+// before it is out of date by then.
+func (s *sim) stall(c *call) {
+	s.counts.Stalls++
+	c.after = s.steps + 20 + s.dice.IntN(600)
+	s.trace.add(s.steps, c.words(fmt.Sprintf(" stalls until %d", c.after)))
 }
 
 func (s *sim) remove(c *call) {
