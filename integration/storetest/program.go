@@ -45,7 +45,7 @@ var torn = kind{
 }
 
 func versityArgs(folder, addr string, more ...string) ([]string, error) {
-	args := []string{"--quiet", "--port", addr, "--access", accessKey, "--secret", secretKey, "posix"}
+	args := []string{"--quiet", "--keep-alive", "--port", addr, "--access", accessKey, "--secret", secretKey, "posix"}
 	data := filepath.Join(folder, "data")
 	args = append(args, more...)
 	// It keeps ETags in extended attributes, which not every file system has.

@@ -1,6 +1,10 @@
 package s3
 
-import "time"
+import (
+	"context"
+	"net"
+	"time"
+)
 
 // Quick makes the pauses between tries short.
 func Quick(s *Space) { s.pause = time.Millisecond }
@@ -16,3 +20,20 @@ func EncodeRegister(nonce [16]byte, val []byte) []byte { return encode(nonce, va
 
 // DecodeRegister returns the value of a register's object.
 func DecodeRegister(object []byte) ([]byte, error) { return decode(object) }
+
+// Silence is how long a peer may be silent.
+const Silence = silence
+
+// Impatient returns a connection that fails when its peer is silent.
+func Impatient(c net.Conn) net.Conn { return &impatient{c} }
+
+// DialFunc returns dial, whose connections are wrapped.
+func DialFunc(dial func(context.Context, string, string) (net.Conn, error), wrap func(net.Conn) net.Conn) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		c, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return wrap(c), nil
+	}
+}

@@ -86,7 +86,7 @@ func transient(err error) bool {
 	switch {
 	case errors.Is(err, errUnconfirmed):
 		return true
-	case errors.Is(err, errAbsent), errors.Is(err, ErrAnswer), errors.Is(err, errRange), noSpace(resp):
+	case errors.Is(err, errAbsent), errors.Is(err, ErrAnswer), errors.Is(err, ErrUnreachable), errors.Is(err, errRange), noSpace(resp):
 		return false
 	case !ok:
 		return true

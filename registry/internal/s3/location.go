@@ -32,6 +32,9 @@ func Parse(url string) (Location, error) {
 		return Location{}, fmt.Errorf("store %.200q: %w", url, ErrLocation)
 	}
 	bucket, prefix, _ := strings.Cut(rest, "/")
+	if prefix == "/" {
+		return Location{}, fmt.Errorf("store %.200q: %w", url, ErrLocation)
+	}
 	loc := Location{bucket, strings.TrimSuffix(prefix, "/")}
 	return loc, loc.check()
 }
