@@ -79,7 +79,7 @@ func (p *program) gc(ctx context.Context, r *client.Registry, q openapi.GCReques
 	got, err := r.CollectGarbage(ctx, q, func(at openapi.GCProgress) { line.show(at.Phase, at.Done, at.Total) })
 	line.clear()
 	if err != nil {
-		return err
+		return resumable(ctx, err)
 	}
 	if p.json {
 		return p.printJSON(got)

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/ingot-ml/ingot/openapi"
+)
+
+// TestPrintCollection prints a report of a newer registry, too.
+func TestPrintCollection(t *testing.T) {
+	var out bytes.Buffer
+	p := &program{stdout: &out}
+	p.printCollection(openapi.GCReport{
+		DryRun: true, Versions: 12_000, Objects: 1_000_000, Bytes: 3 << 30, Freed: openapi.GCTotal{Objects: 1234, Bytes: 1 << 20},
+		Kept: map[string]openapi.GCTotal{
+			openapi.KeptReferenced: {Objects: 998_766, Bytes: 2 << 30},
+			openapi.KeptYoung:      {},
+			"of\x1b[2Jlater":       {Objects: 1, Bytes: 1},
+		},
+		Retired: 1, Aborted: 2, Anomalies: []string{"b/acme/m/1 has\nno head"}, Seconds: 1.5,
+	})
+	want := `1,234 of 1,000,000 objects would be freed, 1.00 MiB of 3.00 GiB
+12,000 versions looked at, 1.50 s
+1 version would be retired: no tag has pointed at them for too long
+2 commits given up that were never finished
+
+KEPT              OBJECTS     BYTES  WHY
+referenced        998,766  2.00 GiB  versions need it
+"of\x1b[2Jlater"        1       1 B  -
+
+odd: b/acme/m/1 has no head
+`
+	if out.String() != want {
+		t.Errorf("printed\n%s\nwant\n%s", out.String(), want)
+	}
+}
+
+// TestPrintVerified names what is damaged, the versions, and what to do.
+func TestPrintVerified(t *testing.T) {
+	const digest = "8b1a9953c4611296a827abf8c47804d7e9f7a5c1d9dd1a9e0f0a4b8a7a3b2c1d"
+	ref := "acme/llama@" + digest
+	for _, tt := range []struct {
+		object openapi.BadObject
+		want   string
+	}{
+		{openapi.BadObject{Object: "c/1", Reason: "its bytes are\nothers", Versions: []string{ref}},
+			"bad      c/1: its bytes are others; in acme/llama@8b1a9953c461: push the same files to acme/llama again, or remove the version\n"},
+		{openapi.BadObject{Object: "c/2", Reason: "too short", Versions: []string{ref, ref, ref, ref, ref, "odd\x00"}},
+			"bad      c/2: too short; in acme/llama@8b1a9953c461, acme/llama@8b1a9953c461, acme/llama@8b1a9953c461, acme/llama@8b1a9953c461 and 2 more: " +
+				"push the same files to acme/llama again, or remove the version\n"},
+		{openapi.BadObject{Object: "c/3", Reason: "gone"}, "bad      c/3: gone; no version needs it: a collection frees it\n"},
+	} {
+		var out bytes.Buffer
+		p := &program{stdout: &out}
+		p.printVerified(openapi.VerifyReport{Bad: []openapi.BadObject{tt.object}, Foreign: []string{"photo.jpg"}, Objects: 3, Versions: 1, Chunks: 2, Bytes: 10}, true)
+		want := tt.want + "foreign  photo.jpg\n3 objects of 1 version, 10 B, 2 chunks compared with their names, 0.00 s\n"
+		if out.String() != want {
+			t.Errorf("printed\n%s\nwant\n%s", out.String(), want)
+		}
+	}
+}
