@@ -14,6 +14,10 @@ import (
 // NonceLen is the random bytes that make two writes of one register differ.
 const NonceLen = 8
 
+// ErrInvalid reports a register whose value is no record of its kind, or was written
+// by another ingot.
+var ErrInvalid = errors.New("invalid record")
+
 // Book reads and writes records.
 type Book struct {
 	Registers registers.Engine
@@ -31,10 +35,10 @@ func (b Book) Load(ctx context.Context, key string, rec Record) (registers.Versi
 		return registers.Absent, err
 	}
 	if err := json.Unmarshal(val, rec); err != nil {
-		return registers.Absent, fmt.Errorf("read register %q: %w", key, err)
+		return registers.Absent, fmt.Errorf("read register %q: %w: %w", key, ErrInvalid, err)
 	}
 	if got := rec.Mark().V; got != rec.Form() {
-		return registers.Absent, fmt.Errorf("read register %q: version %d was written by another ingot", key, got)
+		return registers.Absent, fmt.Errorf("read register %q: version %d was written by another ingot: %w", key, got, ErrInvalid)
 	}
 	return v, nil
 }

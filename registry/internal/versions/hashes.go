@@ -66,10 +66,11 @@ func (s *Service) loadHashes(ctx context.Context, repo name.Repo, d chunker.Dige
 	var list openapi.FileHashes
 	if rec.Blob != "" {
 		raw, err := blobs.Read(ctx, s.Blobs, rec.Blob, maxHashes)
-		if err == nil {
-			err = json.Unmarshal(raw, &list)
+		if err == nil && json.Unmarshal(raw, &list) == nil {
+			return list, nil
 		}
-		if !errors.Is(err, blobs.ErrNotFound) { // it was collected while the version was retired
+		// It is damaged, or was collected while the version was retired.
+		if err != nil && !errors.Is(err, blobs.ErrNotFound) {
 			return list, err
 		}
 	}

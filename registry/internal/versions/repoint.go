@@ -82,10 +82,16 @@ func (m *Move) Put(ctx context.Context, chunks []Encoded) ([]placement.Entry, er
 }
 
 // Find returns where chunks lie that versions of repo may name: those that other
-// versions place, by the rules of step P1. One without an object was not found.
-func (m *Move) Find(ctx context.Context, repo name.Repo, digests []chunker.Digest) ([]placement.Entry, error) {
+// versions place, by the rules of step P1. It looks at the given versions first,
+// and then where the index says. One without an object was not found.
+func (m *Move) Find(ctx context.Context, repo name.Repo, digests []chunker.Digest, first ...Source) ([]placement.Entry, error) {
 	q := search{m.Service, access.Open{}, access.Principal{}, repo, 0, m.upload, digests, make([]found, len(digests))}
 	q.remember()
+	for _, src := range first {
+		if err := q.take(ctx, src, open(q.places)); err != nil {
+			return nil, fmt.Errorf("find chunks: %w", err)
+		}
+	}
 	if err := q.inVersions(ctx); err != nil {
 		return nil, fmt.Errorf("find chunks: %w", err)
 	}
