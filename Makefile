@@ -84,9 +84,10 @@ corpora: ## keep what fuzzing has found as testdata/corpus.tar.gz of each packag
 		tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -C $(FUZZCACHE)/$$dir -c . | gzip -9n >$$dir/testdata/corpus.tar.gz; \
 	done
 
-tools: ## install a C compiler and the Python environments, fetch the real weights
+tools: ## install a C compiler and the Python environments, build S3 servers, fetch the real weights
 	@integration/env/setup.sh
 	@integration/env/setup.sh api
+	@integration/env/servers.sh
 	@$(PYTHON) integration/env/weights.py
 
 clean: ## remove what was built and fetched

@@ -109,8 +109,8 @@ func binary(name string) (string, error) {
 		return "", err
 	}
 	for line := range strings.Lines(string(list)) {
-		if f := strings.Fields(line); len(f) == 4 && f[0] == name {
-			path := filepath.Join(root, ".cache", "bin", name+"-"+f[3])
+		if f := strings.Fields(line); len(f) == 3 && f[0] == name {
+			path := filepath.Join(root, ".cache", "bin", name+"-"+f[2])
 			if _, err := os.Stat(path); err != nil {
 				return "", fmt.Errorf("%w: %w", errMissing, err)
 			}
