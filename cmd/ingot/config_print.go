@@ -53,10 +53,14 @@ func (k *key) value() any {
 	return text
 }
 
-// yaml returns a file that says what c says.
+// yaml returns a file that says what c says. What the command finds out for itself
+// is left out.
 func (c *config) yaml() ([]byte, error) {
 	top := &yaml.Node{Kind: yaml.MappingNode}
 	for _, k := range c.keys {
+		if k.get() == "" {
+			continue
+		}
 		top.Content = append(top.Content, k.pair(k.source)...)
 	}
 	if c.list != nil {
