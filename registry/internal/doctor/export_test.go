@@ -26,3 +26,9 @@ func ExamineOne(ctx context.Context, s Store, name string, depth Depth) (Finding
 	}
 	return Finding{}, nil
 }
+
+// JudgeFileSystem says what is known of a file system.
+func JudgeFileSystem(magic int64) (State, string) {
+	v := judgeFileSystem(magic)
+	return v.state, v.saw
+}
