@@ -60,3 +60,22 @@ func TestPrintVerified(t *testing.T) {
 		}
 	}
 }
+
+func TestPhaseLine(t *testing.T) {
+	var out bytes.Buffer
+	l := &phaseLine{w: &out, title: "collecting"}
+	l.clear()
+	l.show("mark", 1200, 0)
+	l.show("sw\x1beep", 1, 4000)
+	l.clear()
+	want := clearLine + "collecting: mark 1,200" + clearLine + `collecting: "sw\x1beep" 1 of 4,000` + clearLine
+	if out.String() != want {
+		t.Errorf("drew %q, want %q", out.String(), want)
+	}
+	none := (&program{stderr: &out, json: true}).line("collecting")
+	none.show("mark", 1, 2)
+	none.clear()
+	if out.String() != want {
+		t.Errorf("drew %q where nothing is wanted", out.String())
+	}
+}
