@@ -293,3 +293,25 @@ func TestScratch(t *testing.T) {
 		}
 	})
 }
+
+// TestBucketOrder holds the choice of a bucket to docs/formats/registry.md: a change
+// of it costs a look into every bucket for every blob there is.
+func TestBucketOrder(t *testing.T) {
+	for _, buckets := range [][]string{{"ingot-one", "ingot-two", "ingot-three"}, {"ingot-three", "ingot-one", "ingot-two"}} {
+		got := s3.Order(buckets, "c/3f0/3f01.push.0")
+		if want := []string{"ingot-three", "ingot-two", "ingot-one"}; !slices.Equal(got, want) {
+			t.Errorf("the order is %q, want %q", got, want)
+		}
+	}
+	moved := 0
+	for i := range 1000 {
+		name := fmt.Sprintf("c/%d", i)
+		two, three := s3.Order([]string{"ingot-one", "ingot-two"}, name), s3.Order([]string{"ingot-one", "ingot-two", "ingot-three"}, name)
+		if two[0] != three[0] {
+			moved++
+		}
+	}
+	if moved < 250 || moved > 420 {
+		t.Errorf("a third bucket takes %d of 1000 blobs", moved)
+	}
+}

@@ -37,3 +37,13 @@ func DialFunc(dial func(context.Context, string, string) (net.Conn, error), wrap
 		return wrap(c), nil
 	}
 }
+
+// Order returns the buckets in the order in which a blob is looked for in them.
+func Order(buckets []string, name string) []string {
+	space := newSpace(nil, Location{Bucket: buckets[0]}, buckets, nil)
+	var names []string
+	for _, b := range space.order(name) {
+		names = append(names, b.name)
+	}
+	return names
+}
