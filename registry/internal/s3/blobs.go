@@ -37,22 +37,27 @@ func (b bucket) make(ctx context.Context, key string, parts [][]byte) error {
 	var lost error // the last outcome that nobody knows
 	for try := 1; ; try++ {
 		_, err := b.put(ctx, key, condition{}, "", parts...)
-		resp, _ := response(err)
+		resp, answered := response(err)
+		taken := resp.StatusCode == http.StatusPreconditionFailed
 		switch {
 		case err == nil:
 			return nil
-		case resp.StatusCode == http.StatusPreconditionFailed && lost == nil:
+		case taken && lost == nil:
 			return blobs.ErrExists
-		case resp.StatusCode == http.StatusPreconditionFailed:
-			return b.settle(ctx, key, parts, lost)
-		case refused(err) && !transient(err), noSpace(resp):
+		case !taken && refused(err) && !transient(err), noSpace(resp):
 			return err
+		case !taken:
+			lost = err
 		}
-		// A store may refuse a large body by a reset, so this looks before it sends
-		// everything again.
-		if lost = err; !unsent(err) {
-			if err := b.settle(ctx, key, parts, lost); !errors.Is(err, blobs.ErrNotFound) {
+		// A store may refuse a large body by a reset, so what is there is looked at before
+		// everything is sent again.
+		if taken || !answered && !unsent(err) {
+			err := b.settle(ctx, key, parts)
+			if err == nil || errors.Is(err, blobs.ErrExists) {
 				return err
+			}
+			if !errors.Is(err, errAbsent) {
+				return fmt.Errorf("%w, after: %w", err, lost)
 			}
 		}
 		if try == tries || !wait(ctx, pauses) {
@@ -62,17 +67,14 @@ func (b bucket) make(ctx context.Context, key string, parts [][]byte) error {
 }
 
 // settle finds out what became of a PUT: nil if the object is there with these
-// bytes, ErrExists if it has others, ErrNotFound if there is none yet.
-func (b bucket) settle(ctx context.Context, key string, parts [][]byte, lost error) error {
+// bytes, ErrExists if it has others, errAbsent if there is none yet.
+func (b bucket) settle(ctx context.Context, key string, parts [][]byte) error {
 	if ctx.Err() != nil {
-		return errors.Join(lost, ctx.Err())
+		return ctx.Err()
 	}
 	r, err := b.reader(ctx, key, span{0, -1})
-	if errors.Is(err, errAbsent) {
-		return fmt.Errorf("%w: %w", blobs.ErrNotFound, lost)
-	}
 	if err != nil {
-		return errors.Join(lost, err)
+		return err
 	}
 	defer r.Close()
 	want := newPayload(parts)
@@ -80,13 +82,10 @@ func (b bucket) settle(ctx context.Context, key string, parts [][]byte, lost err
 		return blobs.ErrExists
 	}
 	same, err := equal(r, want)
-	if err != nil {
-		return errors.Join(lost, err)
+	if err == nil && !same {
+		err = blobs.ErrExists
 	}
-	if !same {
-		return blobs.ErrExists
-	}
-	return nil
+	return err
 }
 
 // equal reports whether both readers, of the same length, yield the same bytes.

@@ -32,12 +32,15 @@ func TestPutFaults(t *testing.T) {
 		holds  string
 	}{
 		{"503 and then fine", "", many(s3.Tries-1, slowDown), nil, s3.Tries, mine},
-		{"503", "", many(s3.Tries, slowDown), s3.ErrAnswer, s3.Tries, ""},
+		{"503", "", many(s3.Tries, slowDown), s3.ErrUnreachable, s3.Tries, ""},
 		{"answer lost", "", []fault{lost}, nil, 1, mine},
 		{"reset", "", []fault{reset, reset}, nil, 3, mine},
 		{"409", "", []fault{status(http.StatusConflict, "ConditionalRequestConflict")}, nil, 2, mine},
 		{"changed on the way", "", []fault{flip}, nil, 2, mine},
 		{"sent twice", "", []fault{twice}, blobs.ErrExists, 1, mine},
+		{"answer lost, then sent again", "", []fault{status(http.StatusInternalServerError, "InternalError"), lost}, nil, 2, mine},
+		{"taken, 500 at first", other, []fault{status(http.StatusInternalServerError, "InternalError")}, blobs.ErrExists, 2, other},
+		{"500 although it happened", "", []fault{but(http.StatusInternalServerError)}, nil, 2, mine},
 		{"taken", other, nil, blobs.ErrExists, 1, other},
 		{"taken by equal bytes", mine, nil, blobs.ErrExists, 1, mine},
 		{"taken, answer lost", other, []fault{lost}, blobs.ErrExists, 1, other},

@@ -169,7 +169,12 @@ func (s *Space) around(ctx context.Context, b bucket) error {
 	for above := s.loc.Prefix; above != ""; {
 		above = above[:max(0, strings.LastIndexByte(above, '/'))]
 		root := Location{b.name, above}.root()
-		if _, err := b.head(ctx, root+markerName); !errors.Is(err, errAbsent) {
+		_, err := b.head(ctx, root+markerName)
+		if resp, _ := response(err); resp.StatusCode == http.StatusForbidden {
+			s.logger.Warn("not allowed to look for registries around this one", "above", Location{b.name, above}.String())
+			break
+		}
+		if !errors.Is(err, errAbsent) {
 			return overlap(err, b.name, root)
 		}
 	}

@@ -315,3 +315,18 @@ func TestBucketOrder(t *testing.T) {
 		t.Errorf("a third bucket takes %d of 1000 blobs", moved)
 	}
 }
+
+// TestJoinRights has credentials that are good for the prefix only.
+func TestJoinRights(t *testing.T) {
+	space, w := wired(t)
+	above := func(req *http.Request) bool {
+		return req.Method == http.MethodHead && !strings.Contains(req.URL.Path, "/some/prefix/")
+	}
+	w.fail(above, many(10, page(http.StatusForbidden, ""))...)
+	if _, err := space.Join(t.Context()); err != nil {
+		t.Errorf("join: %v", err)
+	}
+	if w.count(above) == 0 {
+		t.Error("nobody looked above")
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -21,7 +22,8 @@ var (
 	ErrRefused = errors.New("the store refuses the request")
 	// ErrNoBucket reports a bucket that the store does not have.
 	ErrNoBucket = errors.New("no such bucket")
-	// ErrUnreachable reports a store that does not answer at its address.
+	// ErrUnreachable reports a store that does not answer at its address, or answers
+	// that it cannot serve us now.
 	ErrUnreachable = errors.New("the store cannot be reached")
 	// ErrAnswer reports an answer that no S3 store gives, or an object that is not
 	// what we wrote.
@@ -144,14 +146,20 @@ func (b bucket) explain(err error) error {
 	case slices.Contains([]string{"PermanentRedirect", "AuthorizationHeaderMalformed", "InvalidRegion", "IllegalLocationConstraintException"}, resp.Code):
 		return say(ErrRefused, "bucket %s is in another region (%s): set AWS_REGION", b.name, plainText(resp.Region))
 	}
+	if slices.Contains(sendable, resp.StatusCode) {
+		return say(ErrUnreachable, "%s cannot serve us now: it answers %d %s", b.endpoint, resp.StatusCode, plainText(resp.Code))
+	}
 	return say(ErrAnswer, "%s answers %d %s: %s", b.endpoint, resp.StatusCode, plainText(resp.Code), plainText(resp.Message))
 }
 
 func (b bucket) explainNetwork(err error) error {
-	if unsent(err) {
-		var op *net.OpError
-		errors.As(err, &op)
+	var op *net.OpError
+	var request *url.Error
+	switch {
+	case unsent(err) && errors.As(err, &op):
 		return &sentence{fmt.Sprintf("%s cannot be reached: %v: check AWS_ENDPOINT_URL and that the store runs", b.endpoint, op.Err), ErrUnreachable, err}
+	case errors.As(err, &request):
+		return &sentence{fmt.Sprintf("%s does not answer: %s", b.endpoint, plainText(request.Err.Error())), ErrUnreachable, err}
 	}
 	return err
 }

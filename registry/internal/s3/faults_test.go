@@ -124,6 +124,16 @@ func lost(req *http.Request, next http.RoundTripper) (*http.Response, error) {
 	return nil, errors.Join(errReset, err, resp.Body.Close())
 }
 
+// but has the request happen, and answers that it failed.
+func but(code int) fault {
+	return func(req *http.Request, next http.RoundTripper) (*http.Response, error) {
+		if _, err := lost(req, next); !errors.Is(err, errReset) {
+			return nil, err
+		}
+		return page(code, "")(&http.Request{}, nil)
+	}
+}
+
 // status answers without the store, in its name.
 func status(code int, name string) fault {
 	return page(code, "<?xml version=\"1.0\"?><Error><Code>"+name+"</Code><Message>a\nmessage</Message></Error>")

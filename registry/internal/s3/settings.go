@@ -77,7 +77,9 @@ const roleTime = 5 * time.Second
 // credentialsOf returns who we are, and refuses to be nobody.
 func credentialsOf(ctx context.Context, set settings) (*credentials.Credentials, error) {
 	dialer := net.Dialer{Timeout: roleTime / 2}
-	client := &http.Client{Timeout: roleTime, Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, DialContext: dialer.DialContext}}
+	client := &http.Client{Timeout: roleTime, Transport: &http.Transport{
+		Proxy: http.ProxyFromEnvironment, DialContext: dialer.DialContext, DisableKeepAlives: true,
+	}}
 	c := &chain{names: []string{"environment", "files"}, providers: []credentials.Provider{&credentials.EnvAWS{}, &credentials.FileAWSCredentials{}}}
 	if asksRole() {
 		c.names = append(c.names, "role")
