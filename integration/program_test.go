@@ -75,6 +75,8 @@ type registry struct {
 	log  *bytes.Buffer // what the server said; read it after stop
 	// plain says that client and server are built without the race detector.
 	plain bool
+	// args and vars are what the server is told beside its data folder and address.
+	args, vars []string
 }
 
 // serve starts a registry on an empty data folder.
@@ -102,9 +104,8 @@ func freeAddress(t *testing.T) string {
 func (r *registry) start() {
 	r.t.Helper()
 	r.log = &bytes.Buffer{}
-	r.cmd = exec.Command(r.program(), "serve", "--data", r.data, "--listen", r.addr)
+	r.cmd = r.server()
 	r.cmd.Stdout, r.cmd.Stderr = r.log, r.log
-	r.cmd.Env = r.environ()
 	if err := r.cmd.Start(); err != nil {
 		r.t.Fatalf("start the registry: %v", err)
 	}
@@ -123,6 +124,14 @@ func (r *registry) start() {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
+}
+
+// server prepares the server's process.
+func (r *registry) server() *exec.Cmd {
+	r.t.Helper()
+	cmd := exec.Command(r.program(), append([]string{"serve", "--data", r.data, "--listen", r.addr}, r.args...)...)
+	cmd.Env = append(r.environ(), r.vars...)
+	return cmd
 }
 
 // kill ends the server as a power cut would, without giving it notice.

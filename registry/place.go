@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -12,7 +11,6 @@ import (
 	"github.com/ingot-ml/ingot/registry/internal/blobs"
 	"github.com/ingot-ml/ingot/registry/internal/blobs/fs"
 	"github.com/ingot-ml/ingot/registry/internal/bolt"
-	"github.com/ingot-ml/ingot/registry/internal/doctor"
 	"github.com/ingot-ml/ingot/registry/internal/placement"
 	"github.com/ingot-ml/ingot/registry/internal/registers"
 	"github.com/ingot-ml/ingot/registry/internal/s3"
@@ -126,14 +124,20 @@ func (p *place) join(ctx context.Context, c Config) (s3.Cluster, error) {
 	if c.ReadOnly {
 		return p.space.Look(ctx)
 	}
-	if !c.Alone {
-		began := time.Now()
-		if err := probe(ctx, p.space); err != nil {
-			return s3.Cluster{}, fmt.Errorf("%s: %w", c.Store, err)
-		}
-		c.Logger.Info("the store is fit for several replicas", "store", c.Store, "seconds", time.Since(began).Seconds())
+	f := fitness{Address: p.space.Address(), Program: c.Version}
+	if c.Alone || f.known(ctx, p.space) {
+		return p.space.Join(ctx)
 	}
-	return p.space.Join(ctx)
+	began := time.Now()
+	if err := probe(ctx, p.space); err != nil {
+		return s3.Cluster{}, fmt.Errorf("%s: %w", c.Store, err)
+	}
+	c.Logger.Info("the store is fit for several replicas", "store", c.Store, "seconds", time.Since(began).Seconds())
+	cluster, err := p.space.Join(ctx)
+	if err == nil {
+		f.note(ctx, p.space, c.Logger)
+	}
+	return cluster, err
 }
 
 // replicas is how many processes of one machine find a folder for their caches by
@@ -180,24 +184,4 @@ func (p *place) presign(ttl time.Duration) func(context.Context, versions.Locate
 		url, err := p.space.Blobs().PresignGet(ctx, object, ttl)
 		return url, err == nil, err
 	}
-}
-
-// probe returns nil if the store has what several replicas need.
-func probe(ctx context.Context, space *s3.Space) (err error) {
-	scratch, clear, err := space.Scratch(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, clear(context.WithoutCancel(ctx))) }()
-	findings, err := doctor.Examine(ctx, doctor.Store{
-		Registers: []registers.Engine{scratch.Registers()},
-		Blobs:     []blobs.Store{scratch.Blobs()},
-		Sweeper:   scratch.Blobs(),
-		Now:       time.Now,
-		Rand:      rand.Reader,
-	}, doctor.Quick, nil)
-	if err != nil {
-		return err
-	}
-	return doctor.Unfit(findings)
 }

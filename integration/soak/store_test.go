@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -21,12 +22,13 @@ import (
 // TestSoakS3 runs three replicas over one store, of which every round has a part.
 func TestSoakS3(t *testing.T) {
 	minio := storetest.MinIO(t)
-	soak(t, func(t *testing.T, _ string, seed uint64) backend { return newStore(t, minio, seed) })
+	soak(t, func(t *testing.T, dir string, seed uint64) backend { return newStore(t, minio, dir, seed) })
 }
 
 // store is a prefix of a MinIO, and a proxy before it for each replica.
 type store struct {
 	t      *testing.T
+	dir    string // of replicas' caches
 	minio  *storetest.Store
 	bucket string
 	fronts []*faultproxy.Proxy
@@ -37,9 +39,9 @@ const (
 	prefix        = "some/where"
 )
 
-func newStore(t *testing.T, minio *storetest.Store, seed uint64) *store {
+func newStore(t *testing.T, minio *storetest.Store, dir string, seed uint64) *store {
 	t.Helper()
-	s := &store{t: t, minio: minio, bucket: minio.Bucket(t)}
+	s := &store{t: t, dir: dir, minio: minio, bucket: minio.Bucket(t)}
 	for i := range threeReplicas {
 		p, err := faultproxy.Listen(faultproxy.Config{
 			Target: strings.TrimPrefix(minio.Endpoint, "http://"), Seed: seed ^ uint64(i+1)<<32,
@@ -58,7 +60,14 @@ func (s *store) replicas() int { return len(s.fronts) }
 func (s *store) serve(i int) (args, environ []string) {
 	at := *s.minio
 	at.Endpoint = s.fronts[i].URL()
-	return []string{"--store", at.URL(s.bucket, prefix)}, at.Env()
+	args = []string{"--store", at.URL(s.bucket, prefix), "--data", filepath.Join(s.dir, fmt.Sprint("cache-", i)), "--gc-every", "none"}
+	switch i {
+	case 0:
+		args = append(args, "--scrub-every", "1m")
+	case 1:
+		args = append(args, "--keep-untagged", "1m")
+	}
+	return args, at.Env()
 }
 
 // storeFaults are what happens between a replica and the store.

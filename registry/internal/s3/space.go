@@ -66,6 +66,9 @@ func newSpace(s *store, loc Location, names []string, t *turns) *Space {
 // Location returns where the space is.
 func (s *Space) Location() Location { return s.loc }
 
+// Address returns where the store answers, without credentials.
+func (s *Space) Address() string { return s.endpoint }
+
 // Registers returns the registers of the space.
 func (s *Space) Registers() *Registers { return &Registers{s, s.turns} }
 
