@@ -92,7 +92,7 @@ var allowed = map[string][]string{
 		"registry/internal/access", "registry/internal/blobs", "registry/internal/events", "registry/internal/versions"},
 	"registry": {"chunker", "openapi", "registry/internal/access", "registry/internal/blobs", "registry/internal/blobs/fs",
 		"registry/internal/bolt", "registry/internal/collect", "registry/internal/doctor", "registry/internal/events",
-		"registry/internal/httpapi", "registry/internal/nodes", "registry/internal/placement", "registry/internal/record",
+		"registry/internal/httpapi", "registry/internal/migrate", "registry/internal/nodes", "registry/internal/placement", "registry/internal/record",
 		"registry/internal/registers", "registry/internal/s3", "registry/internal/versions"},
 
 	// Floor 5: the program.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ingot-ml/ingot/client"
 	"github.com/ingot-ml/ingot/openapi"
+	"github.com/ingot-ml/ingot/registry"
 	"github.com/ingot-ml/ingot/registry/manifest"
 )
 
@@ -36,6 +37,9 @@ func TestHelpNamesEveryField(t *testing.T) {
 		{"verify", openapi.BadObject{}},
 		{"gc", openapi.GCReport{}},
 		{"gc", openapi.GCTotal{}},
+		{"doctor", registry.Examination{}},
+		{"doctor", registry.Finding{}},
+		{"migrate", registry.Migration{}},
 		{"ls", openapi.RepoInfo{}},
 		{"ls", openapi.Tag{}},
 		{"ls", openapi.VersionInfo{}},

@@ -102,6 +102,9 @@ func (p *program) fail(ctx context.Context, err error) int {
 // judge is the one place that says what kind of failure an error is: a word for
 // programs, and the exit code.
 func judge(err error) (code string, exit int) {
+	if code, exit = judgePlace(err); exit != exitDone {
+		return code, exit
+	}
 	var sent *openapi.Error
 	switch {
 	case errors.Is(err, errUsage), errors.Is(err, name.ErrName),
@@ -127,6 +130,33 @@ func judge(err error) (code string, exit int) {
 		return "permission", exitFailed
 	}
 	return "failed", exitFailed
+}
+
+// judgePlace is judge for where registries are kept; exitDone is everything else.
+func judgePlace(err error) (code string, exit int) {
+	for _, kind := range []struct {
+		err  error
+		code string
+		exit int
+	}{
+		{registry.ErrLocation, "usage", exitUsage},
+		{registry.ErrUnreachable, "unreachable", exitUnreachable},
+		{registry.ErrMigrating, "migrating", exitUnreachable},
+		{registry.ErrNoBucket, "not_found", exitNotFound},
+		{registry.ErrNoRegistry, "not_found", exitNotFound},
+		{registry.ErrForeign, "obstacle", exitInput},
+		{registry.ErrOverlap, "obstacle", exitInput},
+		{registry.ErrDestination, "obstacle", exitInput},
+		{registry.ErrSourceWritten, "conflict", exitConflict},
+		{registry.ErrCopyDiffers, "corrupt", exitCorrupt},
+		{registry.ErrNoSpace, "no_space", exitNoSpace},
+		{registry.ErrUnfit, "unfit", exitFailed},
+	} {
+		if errors.Is(err, kind.err) {
+			return kind.code, kind.exit
+		}
+	}
+	return "", exitDone
 }
 
 // judgeCode returns the exit code for what a registry sent.

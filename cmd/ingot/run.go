@@ -97,7 +97,7 @@ func (p *program) addCommands(root *cobra.Command) {
 		{"Look:", []*cobra.Command{p.lsCommand(), p.showCommand(), p.diffCommand(), p.statsCommand(), p.nodesCommand(), p.inspectCommand(), p.chunkCommand()}},
 		{"Name and remove:", []*cobra.Command{p.tagCommand(), p.rmCommand(), p.gcCommand()}},
 		{"Keep models on this machine:", []*cobra.Command{p.statusCommand(), p.loadCommand(), p.unloadCommand(), p.pinCommand(), p.unpinCommand()}},
-		{"Run:", []*cobra.Command{p.serveCommand(), p.agentCommand(), p.gateCommand(), p.demoCommand(), p.completionCommand(), p.versionCommand()}},
+		{"Run:", []*cobra.Command{p.serveCommand(), p.doctorCommand(), p.migrateCommand(), p.agentCommand(), p.gateCommand(), p.demoCommand(), p.completionCommand(), p.versionCommand()}},
 	} {
 		root.AddGroup(&cobra.Group{ID: group.title, Title: group.title})
 		for _, cmd := range group.commands {

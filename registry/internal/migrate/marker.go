@@ -4,15 +4,23 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/ingot-ml/ingot/registry/internal/record"
 	"github.com/ingot-ml/ingot/registry/internal/registers"
 )
 
-// markerKey is the register that says what became of a migration. It is never
-// copied.
+// markerKey is the register that says what became of a migration.
 const markerKey = "g/migration"
+
+// foundPrefix is what the keys start with under which replicas write down what they
+// found out about their store.
+const foundPrefix = "d/"
+
+// own reports whether a register belongs to the place where it is, and not to the
+// registry that is kept there. It is not copied.
+func own(key string) bool { return key == markerKey || strings.HasPrefix(key, foundPrefix) }
 
 // The states of a migration.
 const (
@@ -77,12 +85,14 @@ func (r *run) begin(ctx context.Context) error {
 
 // empty fails unless there is nothing in the destination.
 func (r *run) empty(ctx context.Context) error {
-	page, err := r.To.Registers.List(ctx, "", "", 1)
+	err := r.book.Each(ctx, "", "", func(e registers.Entry) (bool, error) {
+		if own(e.Key) {
+			return true, nil
+		}
+		return false, fmt.Errorf("%w: it holds a registry, with the register %q; choose another destination", ErrTaken, e.Key)
+	})
 	if err != nil {
 		return fmt.Errorf("look into the destination: %w", err)
-	}
-	if len(page) > 0 {
-		return fmt.Errorf("%w: it holds a registry, with the register %q; choose another destination", ErrTaken, page[0].Key)
 	}
 	for info, err := range r.To.Blobs.List(ctx, "", "") {
 		if err != nil {

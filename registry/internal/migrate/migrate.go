@@ -14,8 +14,10 @@
 //   - Memory is bounded by Config.Memory and a page of names, whatever there is to
 //     copy.
 //
-// Everything is copied but the lists of collections that have ended: they only let
-// pushes go on that began before. Such a push is told to begin again.
+// Everything is copied but what belongs to the place and not to the registry: the
+// mark of a migration, and what was found out about the store; and the lists of
+// collections that have ended: they only let pushes go on that began before. Such a
+// push is told to begin again.
 package migrate
 
 import (

@@ -124,6 +124,7 @@ func filled(t testing.TB) *side {
 	}
 	s.set(t, "t/ns/model/latest", "tag")
 	s.set(t, "p/push", "push")
+	s.set(t, "d/store", "found fit")
 	for i := range 700 {
 		s.put(t, fmt.Sprintf("c/%03x/chunk%d.push.0", i%16, i), strings.Repeat("chunk", i))
 	}
@@ -163,7 +164,11 @@ func snapshot(t testing.TB, s *side) (values, bodies map[string]string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	delete(values, "g/migration")
+	for key := range values {
+		if key == "g/migration" || strings.HasPrefix(key, "d/") {
+			delete(values, key)
+		}
+	}
 	for info, err := range s.store.List(t.Context(), "", "") {
 		if err != nil {
 			t.Fatal(err)
@@ -201,6 +206,7 @@ func equal(t testing.TB, from, to *side) {
 
 func TestRun(t *testing.T) {
 	from, to := filled(t), newSide()
+	to.set(t, "d/here", "a replica began here and was stopped")
 	phases := map[string]int64{}
 	c := config(from, to)
 	c.Progress = func(p migrate.Progress) { phases[p.Phase] = max(phases[p.Phase], p.Done) }
@@ -209,6 +215,9 @@ func TestRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	equal(t, from, to)
+	if _, _, err := to.Memory.Get(t.Context(), "d/store"); !errors.Is(err, registers.ErrNotFound) {
+		t.Errorf("what was found out about the source's store was copied: %v", err)
+	}
 	if got.Registers != 1237 || got.Copied != 704 || got.Found != 0 || got.Left != 0 || got.CopiedBytes != 5*700*699/2+4+6+6 {
 		t.Errorf("the report is %+v", got)
 	}

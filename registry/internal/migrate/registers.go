@@ -49,7 +49,7 @@ func (r *run) pages(ctx context.Context, f func([]registers.Entry) error) (sum, 
 func without(page []registers.Entry) []registers.Entry {
 	kept := page[:0]
 	for _, e := range page {
-		if e.Key != markerKey {
+		if !own(e.Key) {
 			kept = append(kept, e)
 		}
 	}
@@ -163,7 +163,7 @@ func (r *run) compareRegisters(ctx context.Context) error {
 // noMore fails if the destination has more registers than the n that were compared.
 func (r *run) noMore(ctx context.Context, n int64) error {
 	err := r.book.Each(ctx, "", "", func(e registers.Entry) (bool, error) {
-		if e.Key != markerKey {
+		if !own(e.Key) {
 			n--
 		}
 		return true, nil
@@ -176,7 +176,7 @@ func (r *run) noMore(ctx context.Context, n int64) error {
 	}
 	return r.book.Each(ctx, "", "", func(e registers.Entry) (bool, error) {
 		_, _, err := r.From.Registers.Get(ctx, e.Key)
-		if e.Key != markerKey && errors.Is(err, registers.ErrNotFound) {
+		if !own(e.Key) && errors.Is(err, registers.ErrNotFound) {
 			return false, fmt.Errorf("%w: it holds the register %q, which the source has not; choose an empty destination", ErrDiffers, e.Key)
 		}
 		return true, nil
