@@ -11,6 +11,7 @@ import (
 	"github.com/ingot-ml/ingot/registry/internal/blobs"
 	"github.com/ingot-ml/ingot/registry/internal/blobs/fs"
 	"github.com/ingot-ml/ingot/registry/internal/bolt"
+	"github.com/ingot-ml/ingot/registry/internal/migrate"
 	"github.com/ingot-ml/ingot/registry/internal/placement"
 	"github.com/ingot-ml/ingot/registry/internal/registers"
 	"github.com/ingot-ml/ingot/registry/internal/s3"
@@ -46,6 +47,9 @@ func openPlace(ctx context.Context, c Config) (*place, error) {
 		open = p.openStore
 	}
 	if err := open(ctx, c); err != nil {
+		return nil, errors.Join(err, p.close())
+	}
+	if err := migrate.Check(ctx, p.registers); err != nil {
 		return nil, errors.Join(err, p.close())
 	}
 	if c.ReadOnly {
