@@ -1,7 +1,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: build install demo test test-torch lint bench bench-peers bench-loaders crash soak large fuzz corpora tools clean help
+.PHONY: build install demo test test-torch lint bench bench-peers bench-loaders crash soak large fuzz corpora tools servers clean help
 
 GO ?= go
 # What is not built for the race detector is built in one way, so that packages are
@@ -36,7 +36,7 @@ install: build ## install the program, man pages and shell completions below DES
 demo: build tools ## push and pull a real model and its variants, and print what moved
 	bin/ingot demo --base $(WEIGHTS) $(foreach v,layer head vocab reshard finetune,--variant $(WEIGHTS)-$(v))
 
-test: tools ## check format, vet, and run every test under the race detector
+test: tools servers ## check format, vet, and run every test under the race detector
 	@unformatted=$$($(GOFILES) -exec gofmt -l {} +); \
 	if [ -n "$$unformatted" ]; then echo "gofmt -w these files:" $$unformatted; exit 1; fi
 	$(PLAIN) vet -trimpath ./...
@@ -57,7 +57,7 @@ $(CACHE)/bin/golangci-lint-%:
 	GOBIN=$(CACHE)/bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$*
 	mv $(CACHE)/bin/golangci-lint $@
 
-bench: build tools ## run the benchmarks of the packages, then those of the whole program
+bench: build tools servers ## run the benchmarks of the packages, then those of the whole program
 	$(GO) test -run '^$$' -bench . -benchmem -timeout 30m ./...
 	$(GO) run ./integration/bench
 
@@ -70,11 +70,11 @@ bench-loaders: ## compare with other loaders from disk to memory, as root (insta
 crash: tools ## kill clients, servers and agents in the middle of their work, ROUNDS (100) and AGENT_ROUNDS (50) times
 	INGOT_CRASH_ROUNDS=$(ROUNDS) INGOT_CRASH_AGENT_ROUNDS=$(AGENT_ROUNDS) $(GO) test -count=1 -run '^Test(Agent)?Crash$$' -v -timeout 2h ./integration
 
-soak: tools ## work on replicas (STORE=s3) or a folder (STORE=local) while everything fails, for SOAK (10m); SEED repeats
+soak: tools servers ## work on replicas (STORE=s3) or a folder (STORE=local) while everything fails, for SOAK (10m); SEED repeats
 	INGOT_SOAK=$(SOAK) INGOT_SOAK_SEED=$(SEED) $(GO) test -count=1 -run '^TestSoak$(if $(filter local,$(STORE)),Local,S3)$$' -v -timeout 100h ./integration/soak
 
-large: ## push and pull 100,000 tiny files and a sparse file of 100 GiB, lease a model of 1 GiB (long)
-	INGOT_LARGE=1 $(GO) test -count=1 -run '^(TestTinyFiles|TestSparseFile|TestAgentLease)$$' -v -timeout 2h ./integration
+large: tools ## push and pull 100,000 tiny files and a sparse file of 100 GiB, lease a model of 1 GiB and a thousand small ones (long)
+	INGOT_LARGE=1 $(GO) test -count=1 -run '^Test(TinyFiles|SparseFile|SyntheticFamily|AgentLease|AgentVariants|AgentZipf)$$' -v -timeout 2h ./integration
 
 fuzz: ## run every fuzz target for FUZZTIME (2m) each, from the corpora that are kept
 	@for corpus in $$(find . -path '*/testdata/corpus.tar.gz'); do \
@@ -90,11 +90,13 @@ corpora: ## keep what fuzzing has found as testdata/corpus.tar.gz of each packag
 		tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -C $(FUZZCACHE)/$$dir -c . | gzip -9n >$$dir/testdata/corpus.tar.gz; \
 	done
 
-tools: ## install a C compiler and the Python environments, build S3 servers, fetch the real weights
+tools: ## install a C compiler and the Python environments, fetch the real weights
 	@integration/env/setup.sh
 	@integration/env/setup.sh api
-	@integration/env/servers.sh
 	@$(PYTHON) integration/env/weights.py
+
+servers: ## build the S3 servers that tests run against
+	@integration/env/servers.sh
 
 clean: ## remove what was built and fetched
 	rm -rf bin .cache
