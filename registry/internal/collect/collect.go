@@ -245,7 +245,7 @@ func (c *Collector) readList(ctx context.Context, blob string) ([]string, error)
 	if err != nil {
 		return nil, fmt.Errorf("read list of collection: %w", err)
 	}
-	names, err := placement.ParseList(raw)
+	names, err := placement.ReadList(blob, raw)
 	if err != nil {
 		return nil, fmt.Errorf("read list of collection %q: %w", blob, err)
 	}

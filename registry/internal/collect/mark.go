@@ -230,7 +230,7 @@ func (r *run) names(ctx context.Context, body string, f func(string)) error {
 	if err := blobs.ReadInto(ctx, r.Blobs, body, 0, raw); err != nil {
 		return err
 	}
-	b, err := placement.ParseBody(raw)
+	b, err := placement.ReadBody(body, raw)
 	if err != nil {
 		return fmt.Errorf("read body %q: %w", body, err)
 	}

@@ -35,8 +35,9 @@ func (r *run) putList(ctx context.Context, epoch uint64, kind string, names []st
 	if err != nil {
 		return "", err
 	}
-	list := placement.ListsOf(epoch) + nonce + "." + kind
-	if err := r.Blobs.Put(ctx, list, placement.EncodeList(names)); err != nil {
+	raw := placement.EncodeList(names)
+	list := placement.ListsOf(epoch) + placement.Seal(nonce, raw) + "." + kind
+	if err := r.Blobs.Put(ctx, list, raw); err != nil {
 		return "", fmt.Errorf("publish list of collection: %w", err)
 	}
 	return list, nil

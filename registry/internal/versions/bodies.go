@@ -32,7 +32,7 @@ var errDamaged = errors.New("body is damaged")
 // parseBody parses b and checks that document and entries go together. The body
 // shares no memory with b.
 func parseBody(name string, b []byte) (*body, error) {
-	p, err := placement.ParseBody(b)
+	p, err := placement.ReadBody(name, b)
 	if err != nil {
 		return nil, err
 	}

@@ -244,8 +244,9 @@ func (s *Service) putBody(ctx context.Context, repo name.Repo, d chunker.Digest,
 	if err != nil {
 		return "", err
 	}
-	body := placement.BodyName(repo, d, id, nonce)
-	return body, s.Blobs.Put(ctx, body, b.Encode())
+	raw := b.Encode()
+	body := placement.BodyName(repo, d, id, placement.Seal(nonce, raw))
+	return body, s.Blobs.Put(ctx, body, raw)
 }
 
 func (c *commit) facts(entries []placement.Entry) record.Facts {

@@ -51,7 +51,7 @@ func (s *Service) readList(ctx context.Context, blob string) (*condemned, error)
 	if err != nil {
 		return nil, fmt.Errorf("read list of collection: %w", err)
 	}
-	names, err := placement.ParseList(raw)
+	names, err := placement.ReadList(blob, raw)
 	if err != nil {
 		return nil, fmt.Errorf("read list of collection %q: %w", blob, err)
 	}

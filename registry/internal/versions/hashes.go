@@ -66,7 +66,7 @@ func (s *Service) loadHashes(ctx context.Context, repo name.Repo, d chunker.Dige
 	var list openapi.FileHashes
 	if rec.Blob != "" {
 		raw, err := blobs.Read(ctx, s.Blobs, rec.Blob, maxHashes)
-		if err == nil && json.Unmarshal(raw, &list) == nil {
+		if err == nil && placement.CheckSeal(rec.Blob, raw) == nil && json.Unmarshal(raw, &list) == nil {
 			return list, nil
 		}
 		// It is damaged, or was collected while the version was retired.
@@ -93,7 +93,7 @@ func (s *Service) keepHashes(ctx context.Context, repo name.Repo, d chunker.Dige
 	if err != nil {
 		return err
 	}
-	rec.Blob = placement.HashesName(repo, d, nonce)
+	rec.Blob = placement.HashesName(repo, d, placement.Seal(nonce, raw))
 	if err := s.Blobs.Put(ctx, rec.Blob, raw); err != nil {
 		return err
 	}
