@@ -1,7 +1,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: build install demo test test-torch lint bench bench-peers bench-loaders crash soak large fuzz corpora tools servers clean help
+.PHONY: build install demo test test-torch lint bench bench-peers bench-loaders crash models soak large fuzz corpora tools servers clean help
 
 GO ?= go
 # What is not built for the race detector is built in one way, so that packages are
@@ -69,6 +69,9 @@ bench-loaders: ## compare with other loaders from disk to memory, as root (insta
 
 crash: tools ## kill clients, servers and agents in the middle of their work, ROUNDS (100) and AGENT_ROUNDS (50) times
 	INGOT_CRASH_ROUNDS=$(ROUNDS) INGOT_CRASH_AGENT_ROUNDS=$(AGENT_ROUNDS) $(GO) test -count=1 -run '^Test(Agent)?Crash$$' -v -timeout 2h ./integration
+
+models: ## walk through the larger models of the protocols, and print how each mutant fails (minutes)
+	INGOT_MODEL=full $(PLAIN) test -trimpath -count=1 -v -timeout 2h ./registry/internal/model
 
 soak: tools servers ## work on replicas (STORE=s3) or a folder (STORE=local) while everything fails, for SOAK (10m); SEED repeats
 	INGOT_SOAK=$(SOAK) INGOT_SOAK_SEED=$(SEED) $(GO) test -count=1 -run '^TestSoak$(if $(filter local,$(STORE)),Local,S3)$$' -v -timeout 100h ./integration/soak

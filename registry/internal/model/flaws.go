@@ -35,6 +35,8 @@ const (
 	R8        // a reader does not read the head again
 	R9        // a reader reads the head again only once
 
+	HeldElsewhere // R3 does not check what any version names
+
 	P3Blind // P3 takes over a head that has been committed since it was read
 	P3Epoch // P3 writes the epoch of its own time as e0
 	P5Any   // P5 commits whatever is pending by then, another push's too

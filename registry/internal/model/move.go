@@ -95,10 +95,9 @@ func (p Pushes) moveBodySteps(s Store, v int, to *Steps[Store]) {
 		}
 		to.AddOf(n, "mover", what, v)
 	}
-	if n := s; true {
-		if b, ok := p.upload(&n, body{}); ok {
-			take(n, b, "R1: uploads whole the chunk of version")
-		}
+	n := s
+	if b, ok := p.upload(&n, body{}); ok {
+		take(n, b, "R1: uploads whole the chunk of version")
 	}
 	if n := s; h.body.bases != 0 {
 		if b, ok := p.upload(&n, body{chunk: h.body.bases}); ok {

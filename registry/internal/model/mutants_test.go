@@ -1,6 +1,10 @@
 package model
 
-import "testing"
+import (
+	"slices"
+	"strings"
+	"testing"
+)
 
 // mutant is a protocol without one of its rules, in the smallest system that shows
 // what the rule is for.
@@ -56,7 +60,7 @@ func mutants() []mutant {
 		{"R7 place of a body that was replaced", R7, plain(func(p *Pushes) { p.Epochs, p.Moves, p.Cache = 2, 1, true }), Whole, 48_958},
 		{"R8 reader does not look again", R8, read, Served, 4765},
 		{"R9 reader looks again once", R9, read, Served, 53_382},
-
+		{"R3 leaves out what another version names", HeldElsewhere, plain(func(p *Pushes) { p.Retire, p.Moves = 2, 1 }), Whole, 16_340},
 		{"P3 over a committed head", P3Blind, same, Kept, 1480},
 		{"P3 writes an epoch that P1 did not know", P3Epoch, plain(func(p *Pushes) { p.Finish = true }), Whole, 3100},
 		{"P5 commits what another push has published", P5Any, same, Whole, 23_570},
@@ -130,5 +134,39 @@ func TestMutantsComplete(t *testing.T) {
 	}
 	if len(missing) > 0 {
 		t.Errorf("flaws without a mutant: %v", missing)
+	}
+}
+
+// TestTrace reads how a push and a collection miss each other that has no P4.
+func TestTrace(t *testing.T) {
+	r, err := Explore(t.Context(), Pushes{Pushers: 1, Collectors: 1, Names: 2, Epochs: 1, Flaw: M3}, Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		" at the start",
+		"pusher A P0: reads g/state",
+		"pusher A P2: uploads the chunk",
+		"collector A G0: reads g/state, begins a collection",
+		"collector A G2: g/state → condemned, with a list of candidates",
+		"collector A G3: reads the head of version 0",
+		"collector A G3: reads the head of version 1",
+		"pusher A P3: → pending: version 1",
+		"pusher A P4: reads g/state, no new list names what it needs",
+		"pusher A P5: pending → committed: version 1",
+		"collector A G4: g/state → sweeping, with the list of what is deleted",
+		"collector A G5: sends deletes of all names in the list",
+		"store applies a delete",
+	}
+	var got []string
+	for _, l := range r.Trace {
+		got = append(got, l.Who+" "+l.What)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	last := r.Trace[len(r.Trace)-1].Facts
+	if !slices.Equal(last, []string{"objects: {a}"}) {
+		t.Errorf("the last step changes %q", last)
 	}
 }

@@ -124,11 +124,11 @@ func (p Pushes) findSteps(s Store, i int, to *Steps[Store]) {
 		})
 	}
 	p.hits(&s, a.absent, func(v int, b body) {
-		mine := b
+		entry := b
 		if p.Flaw == M14c {
-			mine.bases = 0
+			entry.bases = 0
 		}
-		take(s, mine, "P1: finds the chunk in version", v)
+		take(s, entry, "P1: finds the chunk in version", v)
 		if n := s; p.Deltas {
 			if d, ok := p.upload(&n, b); ok {
 				take(n, d, "P2: uploads a delta over the chunk of version", v)
@@ -138,37 +138,32 @@ func (p Pushes) findSteps(s Store, i int, to *Steps[Store]) {
 	if b := a.judged; b.chunk != 0 && b.names()&a.absent == 0 {
 		take(s, b, "P1: takes the place that it remembers", none)
 	}
-	for n := names(1); p.Twin && n < 1<<p.Names; n <<= 1 {
-		if n&(s.push[0].mine|s.push[1].mine)&s.stored&^a.absent != 0 {
+	mine := s.push[0].mine | s.push[1].mine // of one push, if there are any
+	for n := names(1); n < 1<<p.Names; n <<= 1 {
+		if there := n & s.stored &^ a.absent; there&mine != 0 {
 			take(s, body{chunk: n}, "P1: finds in the store what the push has uploaded", none)
+		} else if there != 0 && p.Exists {
+			take(s, body{chunk: n}, "finds an object in the store", none)
 		}
 	}
-	if p.Exists {
-		for n := names(1); n < 1<<p.Names; n <<= 1 {
-			if n&s.stored&^a.absent != 0 {
-				take(s, body{chunk: n}, "finds an object in the store", none)
-			}
+	n := s
+	if b, ok := p.upload(&n, body{}); ok {
+		if p.Twin {
+			n.push[i].mine |= b.chunk
 		}
-	}
-	if n := s; true {
-		if b, ok := p.upload(&n, body{}); ok {
-			if p.Twin {
-				n.push[i].mine |= b.chunk
-			}
-			take(n, b, "P2: uploads the chunk", none)
-		}
+		take(n, b, "P2: uploads the chunk", none)
 	}
 }
 
 // hits calls f with the places that P1 may use: those in heads that are committed
-// now, which is after P0, and that need nothing which counts as absent.
-func (p Pushes) hits(s *Store, absent names, f func(version int, b body)) {
+// now, which is after P0, without objects that count as absent.
+func (p Pushes) hits(s *Store, without names, f func(version int, b body)) {
 	try := func(v int, b body) {
 		seen := b.chunk | b.bases
 		if p.Flaw == M14d {
 			seen = b.chunk
 		}
-		if b.chunk != 0 && seen&absent == 0 {
+		if b.chunk != 0 && seen&without == 0 {
 			f(v, body{chunk: b.chunk, bases: b.bases})
 		}
 	}
@@ -277,7 +272,7 @@ func (p Pushes) checkSteps(s Store, i int, to *Steps[Store]) {
 }
 
 // passes is P4 for a pending head, and R3 for a committed one with a next body. What
-// that one names already is marked by every collection, so it needs no check.
+// that one's body names is marked by every collection up to R4, so it needs no check.
 func (p Pushes) passes(s *Store, h head) bool {
 	b, e0, skip := h.body, h.e0, p.Flaw == M3
 	if h.state == committed {
@@ -292,6 +287,12 @@ func (p Pushes) passes(s *Store, h head) bool {
 		check &^= b.bases
 	case BodyUnchecked:
 		check &^= b.blob
+	case HeldElsewhere:
+		for i := range s.heads {
+			if s.heads[i].state == committed {
+				check &^= s.heads[i].body.names()
+			}
+		}
 	}
 	return skip || p.since(s, e0)&check == 0
 }
