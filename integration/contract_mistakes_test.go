@@ -24,7 +24,7 @@ func (s *session) testMistakes(v version) {
 	s.t.Helper()
 	push := s.start()
 	for _, list := range [][]mistake{
-		routeMistakes(), nameMistakes(v), absentThings(), readMistakes(v), uploadMistakes(push, v), commitMistakes(push, v), nodeMistakes(v),
+		routeMistakes(), nameMistakes(v), absentThings(), readMistakes(v), uploadMistakes(push, v), commitMistakes(push, v), nodeMistakes(v), upkeepMistakes(),
 	} {
 		for _, m := range list {
 			s.fails(m.want, m.method, m.path, m.media, m.body)
@@ -117,6 +117,7 @@ func readMistakes(v version) []mistake {
 		{openapi.CodeBadRequest, "GET", v.url() + "/chunks?i=0,,1", "", nil},
 		{openapi.CodeBadRequest, "GET", v.url() + "/chunks/-1", "", nil},
 		{openapi.CodeBadRequest, "GET", v.url() + "/chunks/4294967296", "", nil},
+		{openapi.CodeBadRequest, "GET", v.url() + "/chunks/0?direct=no", "", nil},
 		{openapi.CodeTooLarge, "GET", v.url() + "/chunks?i=0-4294967295", "", nil},
 		{openapi.CodeTooLarge, "GET", v.url() + "/chunks?i=0-4095,0", "", nil},
 		{openapi.CodeNotFound, "GET", v.url() + "/chunks/3", "", nil},

@@ -22,7 +22,8 @@ import (
 // the answers mean is compared here.
 func TestContract(t *testing.T) {
 	c := newContract(t)
-	s := &session{t: t, base: "http://" + serve(t).addr, http: &http.Client{Transport: c}}
+	r := serve(t)
+	s := &session{t: t, base: "http://" + r.addr, http: &http.Client{Transport: c}}
 	base := newVersion(t, chunker.Digest{}, noise(1, 300<<10), noise(2, 1000), []byte("{}"))
 	next := newVersion(t, base.digest, noise(1, 300<<10), noise(3, 2000), []byte("{}"))
 
@@ -35,6 +36,11 @@ func TestContract(t *testing.T) {
 	s.testClient()
 	s.testNodes(base)
 	s.testRemoval(base, next)
+	s.testUpkeep(next)
+	r.kill()
+	r.args = append(r.args, "--read-only")
+	r.start()
+	s.testReadOnly(next)
 	if t.Failed() {
 		return
 	}

@@ -5,6 +5,7 @@ text, so random ones are made here to that shape; real ones lie in the folder
 INGOT_BODIES: manifest, chunk and chunks.
 """
 
+import json
 import os
 import pathlib
 import struct
@@ -34,6 +35,12 @@ bodies = {
 }
 for name, strategy in bodies.items():
     schemathesis.openapi.media_type(f"application/vnd.ingot.{name}.v1", strategy)
+
+
+@schemathesis.deserializer("application/x-ndjson")
+def last_line(context, response):
+    """Returns the last line of an answer, which every such answer ends with."""
+    return json.loads(response.content.splitlines()[-1])
 
 
 @schemathesis.hook
