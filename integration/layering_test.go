@@ -53,6 +53,10 @@ var allowed = map[string][]string{
 	"registry/internal/collect": {"chunker", "openapi", "registry/name", "registry/internal/blobs",
 		"registry/internal/placement", "registry/internal/record", "registry/internal/registers"},
 
+	"registry/internal/scrub": {"chunker", "chunker/codec", "openapi", "registry/name", "registry/manifest",
+		"registry/internal/blobs", "registry/internal/placement", "registry/internal/record", "registry/internal/registers",
+		"registry/internal/versions"},
+
 	"registry/internal/doctor":  {"registry/internal/blobs", "registry/internal/registers"},
 	"registry/internal/migrate": {"registry/internal/blobs", "registry/internal/record", "registry/internal/registers"},
 
