@@ -128,20 +128,19 @@ func (p *place) join(ctx context.Context, c Config) (s3.Cluster, error) {
 	if c.ReadOnly {
 		return p.space.Look(ctx)
 	}
+	// First whose the prefix is: an examination writes below it.
+	cluster, err := p.space.Join(ctx)
 	f := fitness{Address: p.space.Address(), Program: c.Version}
-	if c.Alone || f.known(ctx, p.space) {
-		return p.space.Join(ctx)
+	if err != nil || c.Alone || f.known(ctx, p.space) {
+		return cluster, err
 	}
 	began := time.Now()
 	if err := probe(ctx, p.space); err != nil {
 		return s3.Cluster{}, fmt.Errorf("%s: %w", c.Store, err)
 	}
 	c.Logger.Info("the store is fit for several replicas", "store", c.Store, "seconds", time.Since(began).Seconds())
-	cluster, err := p.space.Join(ctx)
-	if err == nil {
-		f.note(ctx, p.space, c.Logger)
-	}
-	return cluster, err
+	f.note(ctx, p.space, c.Logger)
+	return cluster, nil
 }
 
 // replicas is how many processes of one machine find a folder for their caches by
