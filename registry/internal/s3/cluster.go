@@ -106,6 +106,9 @@ func (s *Space) begin(ctx context.Context) (Cluster, string, error) {
 		return Cluster{}, "", err
 	}
 	if err := s.empty(ctx, s.home(), nothing); err != nil {
+		if c, etag, markerErr := s.marker(ctx, s.home()); markerErr == nil {
+			return c, etag, nil // another replica began since
+		}
 		return Cluster{}, "", err
 	}
 	var id [nonceLen]byte
@@ -132,6 +135,9 @@ func (c Cluster) encode() []byte {
 
 // nothing is what a prefix may hold before a registry begins there: what a probe left.
 func nothing(name string) bool { return strings.HasPrefix(name, scratchRoot) }
+
+// unclaimed is that, and the marker of a replica that claims the bucket meanwhile.
+func unclaimed(name string) bool { return name == markerName || nothing(name) }
 
 // empty fails if something is below the prefix that is not fine.
 func (s *Space) empty(ctx context.Context, b bucket, fine func(name string) bool) error {
@@ -252,7 +258,7 @@ func (s *Space) claim(ctx context.Context, name string, c Cluster) error {
 		return err
 	}
 	if !slices.Contains(c.Buckets, name) {
-		if err := s.empty(ctx, b, nothing); err != nil {
+		if err := s.empty(ctx, b, unclaimed); err != nil {
 			return err
 		}
 	}

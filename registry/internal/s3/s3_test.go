@@ -3,6 +3,7 @@ package s3_test
 import (
 	"net/http"
 	"os"
+	"slices"
 	"testing"
 
 	"github.com/ingot-ml/ingot/integration/storetest"
@@ -57,11 +58,12 @@ func TestVersityRegisters(t *testing.T) {
 	})
 }
 
-// TestAloneRegisters lets one writer at a time through, which may not change what
-// writers see. TestTrapTorn is what it is for.
+// TestAloneRegisters keeps one process safe in a store that loses writes which come
+// at the same time: see TestTrapTorn.
 func TestAloneRegisters(t *testing.T) {
+	a, b := storetest.Torn(t)
 	registerstest.RunEngine(t, func(t *testing.T) registers.Engine {
-		return dial(t, stores.Versity(t), s3.Options{Alone: true}).Registers()
+		return dial(t, a, s3.Options{Alone: true, Transport: balance(t, a, b)}).Registers()
 	})
 }
 
@@ -79,19 +81,34 @@ func TestBuckets(t *testing.T) {
 	})
 }
 
-// TestWholeBucket uses a bucket without a prefix, where our own objects lie beside
-// blobs.
+// TestWholeBucket uses a bucket without a prefix.
 func TestWholeBucket(t *testing.T) {
-	store := stores.MinIO(t)
-	blobstest.RunStore(t, func(t *testing.T) blobs.Store {
+	both(t, func(t *testing.T, store *storetest.Store) {
 		space := dialAt(t, store, s3.Location{Bucket: store.Bucket(t)}, s3.Options{})
 		if _, err := space.Join(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := space.Registers().CAS(t.Context(), "t/ns/model/tag", registers.Absent, nil); err != nil {
+		version, err := space.Registers().CAS(t.Context(), "t/ns/model/tag", registers.Absent, nil)
+		if err != nil {
 			t.Fatal(err)
 		}
 		store.Want(t, http.StatusOK, http.MethodPut, space.Location().Bucket+"/not a name", "", nil)
-		return space.Blobs()
+		names := []string{"b/x", "c/3f0/x", "u/x/y"}
+		for _, name := range names {
+			if err := space.Blobs().Put(t.Context(), name, []byte(name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var got []string
+		for info, err := range space.Blobs().List(t.Context(), "", "") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, info.Name)
+		}
+		entries, err := space.Registers().List(t.Context(), "", "", 10)
+		if want := []registers.Entry{{Key: "t/ns/model/tag", Version: version}}; err != nil || !slices.Equal(got, names) || !slices.Equal(entries, want) {
+			t.Errorf("blobs %q and registers %v, %v", got, entries, err)
+		}
 	})
 }
