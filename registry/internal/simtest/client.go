@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/ingot-ml/ingot/chunker"
@@ -47,7 +47,7 @@ func (s *sim) start(place, life int) *proc {
 	p.config = versions.Config{
 		Registers: engine{s, p}, Blobs: store{s, p}, Index: p.index, Known: p.index, Policy: access.Open{},
 		Now:     func() time.Time { return s.clock().Add(p.skew) },
-		Rand:    newDraws(s.plan.seed, uint64(place), uint64(life)),
+		Rand:    draws{s, rand.NewPCG(s.plan.seed, 1+uint64(place)<<32+uint64(life))},
 		Logger:  slog.New(slog.DiscardHandler),
 		PushTTL: pushTTL, BodyCache: s.plan.memory, PushMemory: int(s.plan.memory),
 	}
@@ -69,26 +69,39 @@ func (s *sim) step() int {
 	return s.steps
 }
 
-// draws is the randomness of a replica.
+// draws is the randomness of a replica. What a request draws depends on the request
+// and on what it has drawn before, not on who else draws at that moment: two that
+// waited for one body go on together.
 type draws struct {
-	mu   sync.Mutex // protects dice
-	dice *rand.PCG
-}
-
-func newDraws(seed, place, life uint64) *draws {
-	return &draws{dice: rand.NewPCG(seed, 1+place<<32+life)}
+	*sim
+	own *rand.PCG // of goroutines that a request has started; each of them draws alone
 }
 
 // Read implements io.Reader.
-func (d *draws) Read(b []byte) (int, error) {
+func (d draws) Read(b []byte) (int, error) {
+	n, id := len(b), goroutine()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for i := 0; i < len(b); i += 8 {
-		var eight [8]byte
-		binary.LittleEndian.PutUint64(eight[:], d.dice.Uint64())
-		copy(b[i:], eight[:])
+	from := d.own
+	if r := d.running[id]; r != nil {
+		from = r.draws
 	}
-	return len(b), nil
+	for len(b) > 0 {
+		b = b[copy(b, binary.LittleEndian.AppendUint64(nil, from.Uint64())):]
+	}
+	return n, nil
+}
+
+// goroutine returns the number of the goroutine that calls it, which begins its
+// stack.
+func goroutine() uint64 {
+	var b [40]byte
+	text := b[len("goroutine "):runtime.Stack(b[:], false)]
+	n := uint64(0)
+	for i := 0; i < len(text) && text[i] != ' '; i++ {
+		n = 10*n + uint64(text[i]-'0')
+	}
+	return n
 }
 
 // client is somebody who uses the registry, one request after the other. What it
@@ -141,9 +154,9 @@ func ask[T any](c *client, what intent, f func(context.Context, *proc) (T, error
 		err   error
 	}
 	replies := make(chan reply, 2)
-	p, patient := c.pick()
+	p := c.pick()
 	c.made++
-	r := &request{who: fmt.Sprintf("%s#%d", c.name, c.made), proc: p, intent: what, patient: patient}
+	r := &request{who: fmt.Sprintf("%s#%d", c.name, c.made), proc: p, intent: what, draws: rand.NewPCG(c.dice.Uint64(), 0)}
 	ctx, cancel := context.WithCancel(context.WithValue(context.Background(), whoKey{}, r.who))
 	r.cancel, c.request = cancel, r.who
 	r.reset = func() {
@@ -158,6 +171,7 @@ func ask[T any](c *client, what intent, f func(context.Context, *proc) (T, error
 	}
 	go func() {
 		defer cancel()
+		c.run(r)
 		val, err := f(ctx, p)
 		c.finish(r)
 		replies <- reply{val, true, err}
@@ -166,24 +180,12 @@ func ask[T any](c *client, what intent, f func(context.Context, *proc) (T, error
 	return got.val, got.known, got.err
 }
 
-// pick draws a replica that is not at an earlier request of this client; patient
-// tells that there would be no other. Two requests of one push at one replica at
-// the same time are left out: they would draw nonces from one source, in an order
-// that is not the scheduler's.
-func (c *client) pick() (p *proc, patient bool) {
+// pick draws a replica.
+func (c *client) pick() *proc {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var free []*proc
-	for _, p := range c.procs {
-		if !p.dead && !c.isBusy(p) {
-			free = append(free, p)
-		}
-	}
-	return free[c.dice.IntN(len(free))], len(free) == 1
-}
-
-func (c *client) isBusy(p *proc) bool {
-	return slices.ContainsFunc(c.requests, func(r *request) bool { return r.proc == p && strings.HasPrefix(r.who, c.name+"#") })
+	live := slices.DeleteFunc(slices.Clone(c.procs), func(p *proc) bool { return p.dead })
+	return live[c.dice.IntN(len(live))]
 }
 
 // begin notes an open request, unless all is over.
@@ -199,9 +201,19 @@ func (s *sim) begin(r *request) bool {
 	return true
 }
 
-func (s *sim) finish(r *request) {
+// run notes which goroutine a request is.
+func (s *sim) run(r *request) {
+	id := goroutine()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.running[id] = r
+}
+
+func (s *sim) finish(r *request) {
+	id := goroutine()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.running, id)
 	s.requests = slices.DeleteFunc(s.requests, func(o *request) bool { return o == r })
 	s.signal()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -46,7 +47,7 @@ func mask(key string) string {
 			n++
 		}
 		switch n {
-		case 16:
+		case 16, 32: // alone, or with the seal of what is in it
 			b.WriteByte('*')
 		case 64:
 			b.WriteString(key[:8])
@@ -272,7 +273,7 @@ func (s *sim) jump() {
 // giveUp has a client lose patience with a request, which goes on without it. Some
 // of them tell the replica.
 func (s *sim) giveUp() bool {
-	waiting := slices.DeleteFunc(slices.Clone(s.requests), func(r *request) bool { return r.alone || r.patient || r.proc.dead })
+	waiting := slices.DeleteFunc(slices.Clone(s.requests), func(r *request) bool { return r.alone || r.proc.dead })
 	if len(waiting) == 0 {
 		return false
 	}
@@ -289,11 +290,11 @@ func (s *sim) giveUp() bool {
 // request is one request of a client to a replica, which lives on when its client
 // has gone away.
 type request struct {
-	who     string
-	proc    *proc
-	intent  intent
-	alone   bool // nobody waits for it
-	patient bool // its client has nowhere else to go
-	cancel  context.CancelFunc
-	reset   func() // has the client go on without an answer
+	who    string
+	proc   *proc
+	intent intent
+	alone  bool // nobody waits for it
+	draws  *rand.PCG
+	cancel context.CancelFunc
+	reset  func() // has the client go on without an answer
 }

@@ -48,6 +48,7 @@ type judge struct {
 
 	heads  map[string]*standing
 	bodies map[string][]string    // what each body names, itself included
+	bases  map[string]string      // what a planted delta is decoded over
 	refs   map[string]int         // by how many versions that can be read a name is needed
 	doomed map[string]bool        // names that a collection has decided to delete
 	sums   map[string]uint64      // of the bytes that a name was made with
@@ -66,7 +67,7 @@ type standing struct {
 func newJudge(s *sim) *judge {
 	return &judge{
 		sim: s, intents: map[string]intent{}, heads: map[string]*standing{}, bodies: map[string][]string{},
-		refs: map[string]int{}, doomed: map[string]bool{}, sums: map[string]uint64{}, lists: map[string]time.Time{},
+		bases: map[string]string{}, refs: map[string]int{}, doomed: map[string]bool{}, sums: map[string]uint64{}, lists: map[string]time.Time{},
 		tags: map[string]*tagged{}, orders: map[string][]operation{},
 	}
 }
@@ -180,13 +181,17 @@ func (j *judge) checkMove(key string, was, now *record.Head) {
 // need counts what a version needs that can be read from now on. All of it must be
 // there, and stay there (I2, I6).
 func (j *judge) need(key, body string) {
-	for _, object := range j.names(key, body) {
+	names := j.names(key, body)
+	for _, object := range names {
 		j.refs[object]++
 		if _, ok := j.disk.blobs[object]; !ok {
 			j.fail("I2", "%s is readable and needs %s, which is not there", key, object)
 		}
 		if j.doomed[object] {
 			j.fail("I6", "%s is readable and needs %s, which a collection deletes", key, object)
+		}
+		if base := j.bases[object]; base != "" && !slices.Contains(names, base) {
+			j.fail("I2", "%s is readable and needs %s, without the base %s", key, object, base)
 		}
 	}
 }

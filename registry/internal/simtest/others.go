@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/ingot-ml/ingot/chunker"
 	"github.com/ingot-ml/ingot/chunker/codec"
@@ -213,10 +214,15 @@ func (p *proc) collector() *collect.Collector {
 	})
 }
 
+// graces are how old a collection wants garbage to be. Those that are not zero make
+// it want some of what nothing needs, and not the rest.
+var graces = []time.Duration{0, 0, 2 * time.Minute, time.Hour}
+
 // collect runs a collection.
 func (c *client) collect() {
+	grace := graces[c.dice.IntN(len(graces))]
 	_, known, err := ask(c, intent{action: collects}, func(ctx context.Context, p *proc) (openapi.GCReport, error) {
-		return p.collector().Run(ctx, collect.Options{})
+		return p.collector().Run(ctx, collect.Options{Grace: &grace})
 	})
 	if known && code(err) == openapi.CodeInternal && strings.Contains(err.Error(), blobs.ErrNotFound.Error()) {
 		c.tell("collected", func() { c.judge.fail("liveness", "a collection takes a sound registry for damaged: %v", err) })

@@ -31,7 +31,7 @@ func Run(t *testing.T, seed uint64, words func(string)) Result {
 	dice := rand.New(rand.NewPCG(seed, 0))
 	s := &sim{
 		plan: newPlan(seed, dice), pool: pool, dice: dice, disk: newDisk(), trace: trace{words: words},
-		now: time.Unix(1_800_000_000, 0).UTC(),
+		now: time.Unix(1_800_000_000, 0).UTC(), running: map[uint64]*request{},
 	}
 	s.judge = newJudge(s)
 	plan := s.plan.String()

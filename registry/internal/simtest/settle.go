@@ -2,17 +2,13 @@ package simtest
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/ingot-ml/ingot/chunker"
 	"github.com/ingot-ml/ingot/registry/internal/collect"
 	"github.com/ingot-ml/ingot/registry/internal/placement"
 	"github.com/ingot-ml/ingot/registry/internal/record"
-	"github.com/ingot-ml/ingot/registry/internal/registers"
-	"github.com/ingot-ml/ingot/registry/internal/versions"
 	"github.com/ingot-ml/ingot/registry/name"
 )
 
@@ -152,48 +148,4 @@ func (s *sim) checkReads(ctx context.Context, p *proc) {
 			s.judge.fail("I1", "%s cannot be read at the end: %v", key, err)
 		}
 	}
-}
-
-// prepare fills the registry with a version whose chunks have bases, as an encoder
-// of deltas would make it.
-func (s *sim) prepare() {
-	if !s.plan.bases {
-		return
-	}
-	m := s.pool[0]
-	const push = "00000000000000000000"
-	var entries []placement.Entry
-	for i, d := range m.order {
-		e := placement.Entry{Object: placement.ChunkName(d, push, 0), Length: uint32(len(m.chunks[d]))}
-		s.plant(e.Object, m.chunks[d])
-		base := placement.Entry{Object: placement.ChunkName(d, push, 1), Length: 1}
-		s.plant(base.Object, []byte{byte(i)})
-		e.Closure = []placement.Entry{base}
-		entries = append(entries, e)
-	}
-	body := placement.Body{Document: m.doc, Entries: entries}
-	name := placement.BodyName(repos[0], m.digest, push, "0000000000000000")
-	s.plant(name, body.Encode())
-	key := record.HeadKey(repos[0], m.digest)
-	s.judge.by = &call{who: "start"}
-	s.judge.intents["start"] = intent{action: commits, repo: repos[0], digest: m.digest}
-	at := registers.Absent
-	for _, state := range []string{record.Pending, record.Committed} {
-		val := fmt.Sprintf(`{"v":1,"seq":1,"nonce":"%s","state":%q,"body":%q,"push":%q,"at":%q,"chunks":%d}`,
-			state, state, name, push, s.now.Format(time.RFC3339), len(entries))
-		at = s.swap(key, at, []byte(val)).version
-	}
-	s.judge.by = nil
-	for _, p := range s.procs {
-		for _, d := range m.order {
-			p.index.at[d] = append(p.index.at[d], versions.Source{Repo: repos[0].String(), Version: m.digest})
-		}
-	}
-}
-
-func (s *sim) plant(object string, b []byte) {
-	at, _ := slices.BinarySearch(s.disk.names, object)
-	s.disk.names = slices.Insert(s.disk.names, at, object)
-	s.disk.blobs[object] = blob{b, s.now}
-	s.judge.made(object, b)
 }

@@ -28,10 +28,11 @@ type sim struct {
 	last   string // who was let go last
 	calm   bool   // no more faults
 
-	mu       sync.Mutex // protects the fields below; never held while something waits
-	parked   []*call    // by their identity
-	requests []*request // open ones, by their identity
-	clients  int        // that have not ended
+	mu       sync.Mutex          // protects the fields below; never held while something waits
+	parked   []*call             // by their identity
+	requests []*request          // open ones, by their identity
+	running  map[uint64]*request // by their goroutines
+	clients  int                 // that have not ended
 	now      time.Time
 	steps    int
 	over     bool
