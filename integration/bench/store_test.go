@@ -162,8 +162,8 @@ func read(ctx context.Context, c *minio.Client, bucket, key string) ([]byte, err
 	if err != nil {
 		return nil, err
 	}
-	defer object.Close()
-	return io.ReadAll(object)
+	body, err := io.ReadAll(object)
+	return body, errors.Join(err, object.Close())
 }
 
 // each calls f with every key, as many at a time as a client of the registry sends.

@@ -76,7 +76,7 @@ func (b bucket) settle(ctx context.Context, key string, parts [][]byte) error {
 	if err != nil {
 		return err
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }() // it was only read
 	want := newPayload(parts)
 	if r.rest.n != want.size {
 		return blobs.ErrExists

@@ -15,12 +15,6 @@ func Endpoint(s *Space) string { return s.endpoint }
 // Tries is how often a call that may happen twice is made.
 const Tries = tries
 
-// EncodeRegister returns the object of a register's value.
-func EncodeRegister(nonce [16]byte, val []byte) []byte { return encode(nonce, val) }
-
-// DecodeRegister returns the value of a register's object.
-func DecodeRegister(object []byte) ([]byte, error) { return decode(object) }
-
 // Silence is how long a peer may be silent.
 const Silence = silence
 

@@ -54,7 +54,7 @@ func readProfile() (map[string]string, error) {
 	if path == "" {
 		home, err := os.UserHomeDir()
 		if err != nil {
-			return nil, nil //nolint:nilerr // who has no home has no files there
+			return nil, nil // who has no home has no files there
 		}
 		path = filepath.Join(home, ".aws", "config")
 	}

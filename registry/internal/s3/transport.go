@@ -58,7 +58,7 @@ func NewTransport() (*http.Transport, error) {
 // caBundle reads the certificates that are trusted beside those of the system.
 func caBundle(path string) (*x509.CertPool, error) {
 	if path == "" {
-		return nil, nil //nolint:nilnil // no pool means that of the system
+		return nil, nil // no pool means that of the system
 	}
 	pem, err := os.ReadFile(path)
 	if err != nil {

@@ -16,13 +16,23 @@ import (
 	"github.com/ingot-ml/ingot/registry/internal/s3"
 )
 
+// pipe returns a connection that is watched, and its peer.
+func pipe(t *testing.T) (near, far net.Conn) {
+	t.Helper()
+	near, far = net.Pipe()
+	near = s3.Impatient(near)
+	t.Cleanup(func() {
+		if err := errors.Join(near.Close(), far.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	return near, far
+}
+
 // TestSilence has a peer that neither sends nor takes bytes.
 func TestSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		near, far := net.Pipe()
-		defer far.Close()
-		conn := s3.Impatient(near)
-		defer conn.Close()
+		conn, _ := pipe(t)
 		start := time.Now()
 		_, readErr := conn.Read(make([]byte, 1))
 		_, writeErr := conn.Write(make([]byte, 1))
@@ -41,10 +51,7 @@ func TestSilence(t *testing.T) {
 // deadline: a request on it has all the time there is.
 func TestSilenceBeforeRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		near, far := net.Pipe()
-		defer far.Close()
-		conn := s3.Impatient(near)
-		defer conn.Close()
+		conn, far := pipe(t)
 		read := make(chan error)
 		go func() { // as the transport waits for whatever comes
 			_, err := conn.Read(make([]byte, 1))
