@@ -116,6 +116,18 @@ func (p *places) mark(h placeHash) {
 	}
 }
 
+// has reports whether a version names the place, as a chunk or as a base.
+func (p *places) has(at place) bool {
+	chunk := at.hash()
+	at.digest = chunker.Digest{}
+	base := at.hash()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, asChunk := slices.BinarySearchFunc(p.hashes, chunk, compareHashes)
+	_, asBase := slices.BinarySearchFunc(p.hashes, base, compareHashes)
+	return asChunk || asBase
+}
+
 // lacks reports whether a version names the place and the store was not seen to
 // have it.
 func (p *places) lacks(at place) bool {
