@@ -43,6 +43,7 @@ func (n *node) right(want sums) {
 // TestAgentRegistryGone starts an agent before its registry, and takes the registry
 // away while it serves, and while it starts.
 func TestAgentRegistryGone(t *testing.T) {
+	t.Parallel()
 	r := serve(t)
 	got, want := r.pushed(8)
 	r.kill()

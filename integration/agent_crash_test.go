@@ -59,6 +59,7 @@ func agentRounds(t *testing.T) int {
 // wrong byte, not even of an agent that is dead; no tier exceeds its budget; and in
 // the end everybody has the newest version, and nothing else is in use.
 func TestAgentCrash(t *testing.T) {
+	t.Parallel()
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	c := &agentCrash{registry: serve(t), rand: rand.New(rand.NewPCG(seed, 0)), known: t.TempDir()}

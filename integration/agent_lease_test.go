@@ -17,7 +17,7 @@ import (
 // copied: the reader has the agent's pages, and no memory of its own for them. With
 // INGOT_LARGE the model has 1 GiB.
 func TestAgentLease(t *testing.T) {
-	size := int64(128 << 20)
+	size := int64(48 << 20)
 	if large() {
 		size = 1 << 30
 	}

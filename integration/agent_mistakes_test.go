@@ -45,6 +45,7 @@ func TestAgentsOnOneFolder(t *testing.T) {
 
 // TestAgentReaderKilled kills a process that has leases: they end.
 func TestAgentReaderKilled(t *testing.T) {
+	t.Parallel()
 	r := serve(t)
 	got, want := r.pushed(4)
 	n := r.node("")
@@ -76,6 +77,7 @@ func TestAgentReaderKilled(t *testing.T) {
 // TestAgentBusyTag moves a tag ten times a second, while
 // others lease what it names. All leases are right, and the last version stays.
 func TestAgentBusyTag(t *testing.T) {
+	t.Parallel()
 	r := serve(t)
 	spec := synth.ForSize(4 << 20)
 	want := map[string]sums{}
@@ -142,6 +144,7 @@ func (r *registry) tag(ref string) {
 // TestAgentDeletedTag deletes a tag that is followed: what the node has of it is
 // served until it is unloaded, and status says why nothing newer comes.
 func TestAgentDeletedTag(t *testing.T) {
+	t.Parallel()
 	r := serve(t)
 	got, want := r.pushed(4)
 	n := r.node(fmt.Sprintf("poll: 1s\nmodels: [{ref: %q, tier: ram, watch: true}]", oddRef))

@@ -9,20 +9,25 @@ import (
 	"github.com/ingot-ml/ingot/openapi"
 )
 
-// layered is a model of 24 layers, 140 MiB.
-var layered = synth.Spec{Layers: 24, Hidden: 512, KV: 128, FF: 1408, Vocab: 4096, DType: chunker.BF16, Seed: 7}
+// layered is a model of 24 layers, 36 MiB; with INGOT_LARGE it has 140 MiB.
+func layered() synth.Spec {
+	if large() {
+		return synth.Spec{Layers: 24, Hidden: 512, KV: 128, FF: 1408, Vocab: 4096, DType: chunker.BF16, Seed: 7}
+	}
+	return synth.Spec{Layers: 24, Hidden: 256, KV: 64, FF: 704, Vocab: 2048, DType: chunker.BF16, Seed: 7}
+}
 
 // TestAgentVariants holds a model and four variants of one layer each, which share
 // all else: on the disk and in memory they are little more than one model, and a
 // variant that comes moves what is new in it.
 func TestAgentVariants(t *testing.T) {
 	r := servePlain(t)
-	base := weightsOf(t, layered)
+	base := weightsOf(t, layered())
 	pushed := []receipt{r.push(base, "family/model:base")}
 	_, modelBytes := fileBytes(t, base)
 	want := []sums{sumsOf(t, base)}
 	for i := range 4 {
-		dir := weightsOf(t, layered, synth.ChangeLayers(uint64(100+i), 5*i))
+		dir := weightsOf(t, layered(), synth.ChangeLayers(uint64(100+i), 5*i))
 		pushed = append(pushed, r.push(dir, ref(i+1)))
 		want = append(want, sumsOf(t, dir))
 	}

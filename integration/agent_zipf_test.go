@@ -22,17 +22,23 @@ import (
 	"github.com/ingot-ml/ingot/registry/name"
 )
 
-// A thousand models, memory for a few of them, and requests of which most are for
-// the popular ones.
+// Memory for a few models, and small ones.
 const (
-	zipfModels   = 1000
-	zipfRoom     = 20
-	zipfRequests = 3000
-	zipfBytes    = 4096
+	zipfRoom  = 20
+	zipfBytes = 4096
 )
 
-// TestAgentZipf leases one of a thousand models after another, with room for
-// twenty in memory. Every answer is right, and the hits in each tier are those of a
+// zipfSize is how many models there are and how many requests, of which most are
+// for the popular ones.
+func zipfSize() (models, requests int) {
+	if large() {
+		return 1000, 3000
+	}
+	return 250, 1000
+}
+
+// TestAgentZipf leases one of many models after another, with room for twenty in
+// memory: of 250, or with INGOT_LARGE of a thousand. Every answer is right, and the hits in each tier are those of a
 // cache that throws out what was not used for the longest time.
 func TestAgentZipf(t *testing.T) {
 	r := servePlain(t)
@@ -87,12 +93,13 @@ func (r *registry) pushZipf() {
 		r.t.Fatal(err)
 	}
 	defer registry.Close()
+	models, _ := zipfSize()
 	header := fmt.Sprintf(`{"w":{"dtype":"U8","shape":[%d],"data_offsets":[0,%d]}}`, zipfBytes, zipfBytes)
 	folder := r.t.TempDir()
 	var wg sync.WaitGroup
 	for worker := range 8 {
 		wg.Go(func() {
-			for m := worker; m < zipfModels; m += 8 {
+			for m := worker; m < models; m += 8 {
 				path := filepath.Join(folder, fmt.Sprintf("%d.safetensors", m))
 				content := append(binary.LittleEndian.AppendUint64(nil, uint64(len(header))), header...)
 				err := os.WriteFile(path, append(content, zipfTensor(m)...), 0o666)
@@ -115,9 +122,10 @@ func (r *registry) pushZipf() {
 // zipfTrace is which model each request is for.
 func zipfTrace() []int {
 	rnd := rand.New(rand.NewPCG(4, 2))
-	zipf := rand.NewZipf(rnd, 1.1, 4, zipfModels-1)
-	names := rnd.Perm(zipfModels)
-	requests := make([]int, zipfRequests)
+	models, n := zipfSize()
+	zipf := rand.NewZipf(rnd, 1.1, 4, uint64(models-1))
+	names := rnd.Perm(models)
+	requests := make([]int, n)
 	for i := range requests {
 		requests[i] = names[zipf.Uint64()]
 	}

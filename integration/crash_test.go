@@ -22,13 +22,21 @@ func crashRounds(t *testing.T) int {
 	t.Helper()
 	text := os.Getenv("INGOT_CRASH_ROUNDS")
 	if text == "" {
-		return 8
+		return 5
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 {
 		t.Fatalf("INGOT_CRASH_ROUNDS is %q, want a number from 1", text)
 	}
 	return n
+}
+
+// crashBytes is the size of a model in the crash loop.
+func crashBytes() int64 {
+	if os.Getenv("INGOT_CRASH_ROUNDS") == "" {
+		return 8 << 20
+	}
+	return 24 << 20
 }
 
 // crashLoop kills the client or the server of one push after another, at random
@@ -45,6 +53,7 @@ type crashLoop struct {
 // readable, what was not must be invisible or whole, and the next push of the
 // same weights must finish with what had arrived.
 func TestCrash(t *testing.T) {
+	t.Parallel()
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	c := &crashLoop{registry: serve(t), rand: rand.New(rand.NewPCG(seed, 0)), acked: map[string]string{}}
@@ -61,7 +70,7 @@ func TestCrash(t *testing.T) {
 
 func (c *crashLoop) round(n int) {
 	c.t.Helper()
-	spec := synth.ForSize(24 << 20)
+	spec := synth.ForSize(crashBytes())
 	spec.Seed = 1000 + uint64(n)
 	dir := filepath.Join(c.t.TempDir(), "model")
 	if err := synth.Write(c.t.Context(), dir, spec); err != nil {

@@ -23,6 +23,7 @@ func readers(t *testing.T, pulled, original, want string) {
 // TestContainersShare pushes weights as safetensors and then the same weights in
 // other containers, which may add headers and little else.
 func TestContainersShare(t *testing.T) {
+	t.Parallel()
 	python(t)
 	tests := []struct{ first, next, want string }{
 		{"minilm-bf16", "minilm-bf16-gguf", "104 of 104 tensors equal, 1 files"},
@@ -34,7 +35,7 @@ func TestContainersShare(t *testing.T) {
 		{"minilm-fp16", "minilm-fp16-npz", "104 of 104 tensors equal, 1 files"},
 		{"minilm-fp16", "minilm-fp16-numpy", "104 of 104 tensors equal, 40 files"},
 	}
-	r := serve(t)
+	r := servePlain(t)
 	first := map[string]receipt{}
 	for _, tt := range tests {
 		if _, pushed := first[tt.first]; !pushed {
@@ -51,6 +52,7 @@ func TestContainersShare(t *testing.T) {
 // TestRealFormats pushes weights of each format to a registry that has none of
 // them, and holds what is stored to a share of what the files take.
 func TestRealFormats(t *testing.T) {
+	t.Parallel()
 	python(t)
 	tests := []struct {
 		model, original string
@@ -68,7 +70,7 @@ func TestRealFormats(t *testing.T) {
 		{"minilm-q8_0", "minilm", 0.97, "104 of 104 tensors equal, 1 files"},
 		{"minilm-q4_0", "minilm", 0.945, "104 of 104 tensors equal, 1 files"},
 	}
-	r := serve(t)
+	r := servePlain(t)
 	for _, tt := range tests {
 		ref := "formats/" + tt.model
 		got := r.push(weights(t, tt.model), ref)

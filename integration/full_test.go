@@ -56,12 +56,12 @@ const exitNoSpace = 8
 // TestFullRegistryDisk fills the registry's disk in the middle of a push. What is
 // there stays readable, the push becomes visible only once there is room.
 func TestFullRegistryDisk(t *testing.T) {
-	disk := smallDisk(t, "64")
+	disk := smallDisk(t, "32")
 	r := &registry{t: t, data: filepath.Join(disk, "data"), addr: freeAddress(t), home: t.TempDir()}
 	r.start()
 	t.Cleanup(r.kill) // before the disk is unmounted
 	small, large := filepath.Join(t.TempDir(), "small"), filepath.Join(t.TempDir(), "large")
-	for dir, size := range map[string]int64{small: 8 << 20, large: 96 << 20} {
+	for dir, size := range map[string]int64{small: 4 << 20, large: 48 << 20} {
 		if err := synth.Write(t.Context(), dir, synth.ForSize(size)); err != nil {
 			t.Fatal(err)
 		}
@@ -74,7 +74,7 @@ func TestFullRegistryDisk(t *testing.T) {
 	r.start() // on a disk that is still full
 	r.pull("full/small", small, "--no-cache")
 
-	growDisk(t, disk, "512")
+	growDisk(t, disk, "256")
 	got := r.push(large, "full/large")
 	if got.BytesSent >= got.BytesTotal/2 {
 		t.Errorf("the push that had room sent %d bytes of %d: what had arrived was sent again", got.BytesSent, got.BytesTotal)

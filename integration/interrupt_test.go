@@ -104,6 +104,7 @@ func interruptModels(t *testing.T) (base, variant string) {
 // TestInterruptedPush presses Ctrl-C while a push waits for an answer: to its
 // start, to a question, to an upload at random, and to its commit.
 func TestInterruptedPush(t *testing.T) {
+	t.Parallel()
 	r, random := serve(t), seeded(t)
 	for i, at := range []point{
 		{"POST", "/repos/", 1}, {"POST", "/missing", 1}, {"PUT", "/chunks", 1}, {"PUT", "/chunks", 2 + random.Int64N(3)}, {"POST", "/commit", 1},
@@ -124,6 +125,7 @@ func TestInterruptedPush(t *testing.T) {
 // empty folder, and over an older version. Every file is the old or the new one,
 // whole, and all else is below .ingot.
 func TestInterruptedPull(t *testing.T) {
+	t.Parallel()
 	base, variant := interruptModels(t)
 	r := serve(t)
 	r.push(base, "stop/model:base")

@@ -22,8 +22,7 @@ import (
 // large" asks for.
 func large() bool { return os.Getenv("INGOT_LARGE") != "" }
 
-// servePlain is serve without the race detector, which would cost more than what
-// is measured.
+// servePlain is serve without the race detector.
 func servePlain(t *testing.T) *registry {
 	t.Helper()
 	r := &registry{t: t, data: filepath.Join(t.TempDir(), "data"), addr: freeAddress(t), home: t.TempDir(), plain: true}
@@ -88,7 +87,7 @@ func TestTinyFiles(t *testing.T) {
 // TestSparseFile pushes and pulls a file that is nearly all holes. What both sides
 // hold in memory does not grow with it, and holes come back as holes.
 func TestSparseFile(t *testing.T) {
-	size, most := int64(2)<<30, 256.0 // MiB
+	size, most := int64(1)<<30, 256.0 // MiB
 	if large() {
 		size = 100 << 30
 	}

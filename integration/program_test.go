@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -22,8 +23,9 @@ import (
 // hunt races in the server and the client too.
 var build = sync.OnceValues(func() (string, error) { return compile("ingot", "-race") })
 
-// buildPlain makes the program as people have it, for tests of what it costs.
-var buildPlain = sync.OnceValues(func() (string, error) { return compile("ingot-plain") })
+// buildPlain makes the program as people have it, for tests of what it costs, and
+// for those whose work another test has the raced program do too.
+var buildPlain = sync.OnceValues(func() (string, error) { return compile("ingot-plain", "-trimpath") })
 
 func compile(name string, flags ...string) (string, error) {
 	path, err := filepath.Abs(filepath.Join(cache, "test", name))
@@ -31,7 +33,11 @@ func compile(name string, flags ...string) (string, error) {
 		return "", err
 	}
 	args := append([]string{"build", "-o", path}, flags...)
-	out, err := exec.Command("go", append(args, "../cmd/ingot")...).CombinedOutput()
+	cmd := exec.Command("go", append(args, "../cmd/ingot")...)
+	if !slices.Contains(flags, "-race") { // as "make build" has it, whose packages are compiled
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	}
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return "", errors.New(string(out))
 	}

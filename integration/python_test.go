@@ -17,14 +17,17 @@ var pythonModels = []string{"minilm-bf16", "minilm-bf16-reshard", "minilm-fp16",
 
 // TestPython runs the tests of the Python package, with a registry and an agent
 // that have real weights.
-func TestPython(t *testing.T) { testPython(t, python(t)) }
+func TestPython(t *testing.T) {
+	t.Parallel()
+	testPython(t, python(t))
+}
 
 // TestPythonTorch runs them where PyTorch is, which adds its own.
 func TestPythonTorch(t *testing.T) { testPython(t, torch(t)) }
 
 // testPython runs the tests of the Python package with an interpreter.
 func testPython(t *testing.T, interpreter string) {
-	r := serve(t)
+	r := servePlain(t)
 	models := map[string]string{}
 	for _, m := range pythonModels {
 		r.push(weights(t, m), "python/"+m+":test")

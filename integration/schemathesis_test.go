@@ -66,6 +66,7 @@ const endless = 1
 // right and wrong ones, and judge the answers: first with made-up names, then
 // with those of versions that are there.
 func TestSpecAgainstServer(t *testing.T) {
+	t.Parallel()
 	program := schemathesis(t)
 	r := serve(t)
 	s := &session{t: t, base: "http://" + r.addr, http: &http.Client{Transport: newContract(t)}}
