@@ -97,7 +97,7 @@ var allowed = map[string][]string{
 	"registry": {"chunker", "openapi", "registry/internal/access", "registry/internal/blobs", "registry/internal/blobs/fs",
 		"registry/internal/bolt", "registry/internal/collect", "registry/internal/doctor", "registry/internal/events",
 		"registry/internal/httpapi", "registry/internal/migrate", "registry/internal/nodes", "registry/internal/placement", "registry/internal/record",
-		"registry/internal/registers", "registry/internal/s3", "registry/internal/versions"},
+		"registry/internal/registers", "registry/internal/s3", "registry/internal/scrub", "registry/internal/versions"},
 
 	// Floor 5: the program.
 	"cmd/ingot": {"chunker", "chunker/codec", "chunker/format", "chunker/synth", "client", "client/agent",

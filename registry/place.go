@@ -188,3 +188,21 @@ func (p *place) presign(ttl time.Duration) func(context.Context, versions.Locate
 		return url, err == nil, err
 	}
 }
+
+// foreign returns what finds objects that are none of the registry's; nil where
+// there is nothing beside the blobs.
+func (p *place) foreign() func(context.Context, int) ([]string, error) {
+	if p.space == nil {
+		return nil
+	}
+	return p.space.Foreign
+}
+
+// rules returns what tells of rules of the store that endanger objects, if it can
+// have any.
+func (p *place) rules() func(context.Context) ([]string, error) {
+	if p.space == nil {
+		return nil
+	}
+	return p.space.DangerousRules
+}

@@ -15,6 +15,7 @@ import (
 	"github.com/ingot-ml/ingot/registry/internal/events"
 	"github.com/ingot-ml/ingot/registry/internal/httpapi"
 	"github.com/ingot-ml/ingot/registry/internal/nodes"
+	"github.com/ingot-ml/ingot/registry/internal/scrub"
 	"github.com/ingot-ml/ingot/registry/internal/versions"
 )
 
@@ -25,6 +26,7 @@ type Registry struct {
 	place     *place
 	service   *versions.Service
 	collector *collect.Collector
+	scrubber  *scrub.Scrubber
 	hub       *events.Hub
 	api       *httpapi.API
 	failed    <-chan error // gets the error of registers that failed
@@ -85,11 +87,23 @@ func (r *Registry) assemble() {
 		Retire:    r.service.Retire,
 		Grace:     r.config.GCGrace,
 	})
+	r.scrubber = scrub.New(scrub.Config{
+		Service:   r.service,
+		Registers: r.place.registers,
+		Blobs:     r.place.blobs,
+		Now:       time.Now,
+		Rand:      rand.Reader,
+		Logger:    r.config.Logger,
+		Foreign:   r.place.foreign(),
+		Rules:     r.place.rules(),
+		ReadOnly:  r.config.ReadOnly,
+	})
 	r.api = httpapi.New(httpapi.Config{
 		Service:   r.service,
 		Events:    r.hub,
 		Nodes:     nodes.New(policy, time.Now),
-		Collector: collector{r.collector},
+		Collector: collector{r},
+		Verifier:  r.scrubber,
 		Redirect:  r.place.presign(r.config.Presign),
 		ReadOnly:  r.config.ReadOnly,
 		Policy:    policy,
@@ -109,12 +123,23 @@ func owner() string {
 	return fmt.Sprintf("%s/%d", host, os.Getpid())
 }
 
-// collector is the Collector of package collect in the words of package httpapi.
-type collector struct{ *collect.Collector }
+// collector is the registry as package httpapi wants to collect.
+type collector struct{ *Registry }
 
 // Run implements httpapi.Collector.
 func (c collector) Run(ctx context.Context, o httpapi.Collection) (openapi.GCReport, error) {
-	return c.Collector.Run(ctx, collect.Options(o))
+	return c.collect(ctx, collect.Options(o))
+}
+
+// collect frees what it can: first what versions need is moved out of bundles that
+// are mostly garbage, since a bundle is freed as a whole.
+func (r *Registry) collect(ctx context.Context, o collect.Options) (openapi.GCReport, error) {
+	if !o.DryRun {
+		if _, err := r.scrubber.Compact(ctx, scrub.CompactOptions{}); err != nil && ctx.Err() == nil {
+			r.config.Logger.Warn("bundles stay as they are", "err", err) // it only costs room
+		}
+	}
+	return r.collector.Run(ctx, o)
 }
 
 // Handler answers the registry's requests, for servers other than Serve's. It

@@ -39,6 +39,9 @@ func (r *Registry) begin(idle time.Duration) {
 		r.work.Go(func() { r.learn(ctx) })
 	}
 	r.work.Go(func() { r.hashWhenIdle(ctx, idle) })
+	if r.config.ScrubEvery > 0 {
+		r.work.Go(func() { r.scrubber.Run(ctx, r.config.ScrubEvery) })
+	}
 	if r.config.GCEvery > 0 {
 		r.work.Go(func() { r.collectEvery(ctx, r.config.GCEvery) })
 	}
@@ -59,7 +62,7 @@ func (r *Registry) collectEvery(ctx context.Context, every time.Duration) {
 	for sleep(ctx, every/2+mathrand.N(every)) { // replicas that start together do not collect together
 		due, err := r.collector.Due(ctx, every/2)
 		if err == nil && due {
-			_, err = r.collector.Run(ctx, collect.Options{})
+			_, err = r.collect(ctx, collect.Options{})
 		}
 		if err != nil && ctx.Err() == nil {
 			r.config.Logger.Warn("garbage was not collected", "err", err)
