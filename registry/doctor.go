@@ -100,13 +100,17 @@ func (e Examination) Unfit() error {
 // property when it is known; told may be nil. The error is a place that cannot be
 // examined.
 func Examine(ctx context.Context, t Target, told func(Finding)) (Examination, error) {
+	return (&examination{told: told, depth: doctor.Thorough}).examine(ctx, t)
+}
+
+func (x *examination) examine(ctx context.Context, t Target) (Examination, error) {
 	began := time.Now()
-	x := &examination{told: told, found: Examination{Target: t.String()}}
-	examine := x.folder
+	x.found.Target = t.String()
+	look := x.folder
 	if t.Store != "" {
-		examine = x.store
+		look = x.store
 	}
-	err := examine(ctx, t)
+	err := look(ctx, t)
 	if err != nil {
 		err = fmt.Errorf("examine %s: %w", t, err)
 	}
@@ -116,8 +120,10 @@ func Examine(ctx context.Context, t Target, told func(Finding)) (Examination, er
 
 // examination is one under way.
 type examination struct {
-	told  func(Finding)
-	found Examination
+	depth   doctor.Depth
+	outside bool // look at what is around only, and leave out the tests of the store
+	told    func(Finding)
+	found   Examination
 }
 
 func (x *examination) add(f Finding) {
@@ -131,10 +137,10 @@ func (x *examination) addOne(f doctor.Finding) {
 	x.add(Finding{Property: f.Property, State: string(f.State), Needs: f.Needs, Saw: f.Saw, Do: f.Do})
 }
 
-// thoroughly examines a scratch space.
-func (x *examination) thoroughly(ctx context.Context, s doctor.Store) error {
+// scratch examines a scratch space.
+func (x *examination) scratch(ctx context.Context, s doctor.Store) error {
 	s.Now, s.Rand = time.Now, rand.Reader
-	_, err := doctor.Examine(ctx, s, doctor.Thorough, x.addOne)
+	_, err := doctor.Examine(ctx, s, x.depth, x.addOne)
 	return err
 }
 
@@ -157,6 +163,9 @@ func (x *examination) store(ctx context.Context, t Target) (err error) {
 		return err
 	}
 	x.rules(ctx, space)
+	if x.outside {
+		return nil
+	}
 	return x.openly(ctx, space, t)
 }
 
@@ -179,7 +188,7 @@ func (x *examination) openly(ctx context.Context, space *s3.Space, t Target) (er
 		s.Registers = append(s.Registers, way.Registers())
 		s.Blobs = append(s.Blobs, way.Blobs())
 	}
-	return x.thoroughly(ctx, s)
+	return x.scratch(ctx, s)
 }
 
 // tenant finds out whose place it is.
@@ -193,22 +202,41 @@ func (x *examination) tenant(ctx context.Context, space *s3.Space) error {
 			f.State, f.Saw, f.Do = FindingWarning, migrating.Error(), "finish the migration; until then nobody is served here"
 		}
 	case errors.Is(err, s3.ErrNoCluster):
-		foreign, err := space.Foreign(ctx, 1)
-		if err != nil {
+		if err := x.free(ctx, space, &f); err != nil {
 			return err
-		}
-		f.State, f.Saw = FindingOK, "it is empty: the first registry that is served here begins here"
-		if len(foreign) > 0 {
-			f.State, f.Saw, f.Do = FindingFailed, "it holds objects of others, such as "+foreign[0], "choose an empty prefix"
 		}
 	case errors.Is(err, s3.ErrBuckets):
 		f.State, f.Saw, f.Do = FindingWarning, err.Error(), "name the other buckets with --bucket, to have them examined as well"
-	case errors.Is(err, s3.ErrOverlap), errors.Is(err, s3.ErrFormat):
-		f.State, f.Saw, f.Do = FindingFailed, err.Error(), "choose a prefix of its own for each registry; or serve this one with the program that made it"
+	case errors.Is(err, s3.ErrOverlap):
+		f.State, f.Saw, f.Do = FindingFailed, err.Error(), ownPrefix
+	case errors.Is(err, s3.ErrFormat):
+		f.State, f.Saw, f.Do = FindingFailed, err.Error(), "serve it with the program that made it, or choose another prefix"
 	default:
 		return err
 	}
 	x.add(f)
+	return nil
+}
+
+const ownPrefix = "choose a prefix for each registry, not inside or around another's"
+
+// free finds out whether a registry may begin at a place.
+func (x *examination) free(ctx context.Context, space *s3.Space, f *Finding) error {
+	foreign, err := space.Foreign(ctx, 1)
+	if err != nil {
+		return err
+	}
+	overlap := space.Around(ctx)
+	switch {
+	case errors.Is(overlap, s3.ErrOverlap):
+		f.State, f.Saw, f.Do = FindingFailed, overlap.Error(), ownPrefix
+	case overlap != nil:
+		return overlap
+	case len(foreign) > 0:
+		f.State, f.Saw, f.Do = FindingFailed, "it holds objects of others, such as "+foreign[0], "choose an empty prefix"
+	default:
+		f.State, f.Saw = FindingOK, "it is empty: the first registry that is served here begins here"
+	}
 	return nil
 }
 
@@ -273,7 +301,7 @@ func (x *examination) folder(ctx context.Context, t Target) (err error) {
 	if err != nil {
 		return err
 	}
-	return x.thoroughly(ctx, doctor.Store{
+	return x.scratch(ctx, doctor.Store{
 		Registers: []registers.Engine{engine}, Blobs: []blobs.Store{store}, Sweeper: store,
 	})
 }

@@ -3,6 +3,8 @@ package registry
 import (
 	"context"
 	"time"
+
+	"github.com/ingot-ml/ingot/registry/internal/doctor"
 )
 
 // DefaultReserve is what a disk of that many bytes holds back.
@@ -21,3 +23,13 @@ func Indexed(r *Registry) bool { return !r.place.index.Fresh() }
 
 // ChunkIndex is the index of chunks as the registry's core has it.
 type ChunkIndex = chunkIndex
+
+// ExamineQuickly is Examine with less of everything.
+func ExamineQuickly(ctx context.Context, t Target) (Examination, error) {
+	return (&examination{depth: doctor.Quick}).examine(ctx, t)
+}
+
+// ExamineOutside is Examine without the tests of the store itself.
+func ExamineOutside(ctx context.Context, t Target) (Examination, error) {
+	return (&examination{outside: true}).examine(ctx, t)
+}

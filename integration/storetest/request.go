@@ -3,8 +3,10 @@ package storetest
 import (
 	"bytes"
 	"crypto/hmac"
+	"crypto/md5"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -43,6 +45,10 @@ func (s *Store) Do(t testing.TB, method, path, query string, body []byte) (int, 
 	req, err := http.NewRequestWithContext(t.Context(), method, at.String(), bytes.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if len(body) > 0 { // some settings are not taken without
+		sum := md5.Sum(body)
+		req.Header.Set("Content-MD5", base64.StdEncoding.EncodeToString(sum[:]))
 	}
 	s.sign(req, body, time.Now().UTC())
 	resp, err := http.DefaultClient.Do(req)

@@ -44,7 +44,7 @@ func newBench(s Store, property string, depth Depth) *bench {
 	}}
 	if depth == Thorough {
 		b.amounts = amounts{
-			writers: 12, creations: 100, overwrites: 120, additions: 20, reads: 60,
+			writers: 12, creations: 60, overwrites: 120, additions: 20, reads: 30,
 			keys: 1200, scans: 8, bodies: []int{5<<20 + 1, 16 << 20, 64<<20 + 4097},
 		}
 	}

@@ -59,3 +59,14 @@ func (b bucket) endsOldVersions(ctx context.Context) (bool, error) {
 	}
 	return false, err
 }
+
+// Around returns ErrOverlap when another registry is kept above this place or right
+// below it.
+func (s *Space) Around(ctx context.Context) error {
+	for _, b := range s.buckets() {
+		if err := s.around(ctx, b); err != nil {
+			return fmt.Errorf("%s: %w", s.loc, b.explain(err))
+		}
+	}
+	return nil
+}
