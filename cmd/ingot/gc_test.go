@@ -2,8 +2,14 @@ package main
 
 import (
 	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 
+	"github.com/ingot-ml/ingot/chunker/synth"
 	"github.com/ingot-ml/ingot/openapi"
 )
 
@@ -77,5 +83,76 @@ func TestPhaseLine(t *testing.T) {
 	none.clear()
 	if out.String() != want {
 		t.Errorf("drew %q where nothing is wanted", out.String())
+	}
+}
+
+// TestVerifyAll damages one chunk and takes another away: verify names both and the
+// version, a push of the same files heals it, and a collection takes the rest.
+func TestVerifyAll(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	address, stop, err := startRegistry(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	model := filepath.Join(t.TempDir(), "model")
+	if err := synth.Write(t.Context(), model, synth.ForSize(8<<20)); err != nil {
+		t.Fatal(err)
+	}
+	env := map[string]string{"INGOT_REGISTRY": address, "HOME": t.TempDir()}
+	want := func(exit int, args ...string) outcome {
+		t.Helper()
+		got := call(t.Context(), env, args...)
+		if got.code != exit {
+			t.Fatalf("%q: %+v, want exit code %d", args, got, exit)
+		}
+		return got
+	}
+	want(exitDone, "push", model, "acme/m")
+	want(exitDone, "verify", "--all")
+	chunks, err := filepath.Glob(filepath.Join(data, "blobs", "c", "*", "*"))
+	if err != nil || len(chunks) < 2 {
+		t.Fatalf("chunks %q, %v", chunks, err)
+	}
+	spoil(t, chunks[0])
+	if err := os.Remove(chunks[1]); err != nil {
+		t.Fatal(err)
+	}
+	want(exitCorrupt, "verify", "--all", "--shallow") // one is not there
+	got := want(exitCorrupt, "verify", "--all")
+	for _, says := range []string{`(?m)^bad      c/.*; in acme/m@[0-9a-f]{12}: push the same files to acme/m again, or remove the version$`,
+		`(?m)^missing  c/.*; in acme/m@[0-9a-f]{12}: push`} {
+		if !regexp.MustCompile(says).MatchString(got.stdout) {
+			t.Errorf("printed %q, want %s", got.stdout, says)
+		}
+	}
+	if got.stderr != "ingot: 2 objects bad or missing that versions need, 0 healed: corrupt\n" {
+		t.Errorf("said %q", got.stderr)
+	}
+	want(exitDone, "push", model, "acme/m")
+	if got := want(exitDone, "verify", "--all"); !strings.Contains(got.stdout, "no version needs it: a collection frees it") {
+		t.Errorf("printed %q", got.stdout)
+	}
+	want(exitDone, "gc", "--grace", "none")
+	if got := want(exitDone, "verify", "--all"); strings.Contains(got.stdout, "bad") {
+		t.Errorf("printed %q", got.stdout)
+	}
+	want(exitDone, "verify", "acme/m")
+}
+
+// spoil changes a byte in the middle of a file.
+func spoil(t *testing.T, path string) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[len(b)/2] ^= 1
+	if err := errors.Join(os.Remove(path), os.WriteFile(path, b, 0o666)); err != nil {
+		t.Fatal(err)
 	}
 }

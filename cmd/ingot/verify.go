@@ -23,9 +23,9 @@ changes nothing. Bad chunks and differing or missing files are exit code 5; othe
 files in DIR are listed and no failure.
 
 With --all the registry reads everything that it keeps, from the chunks up, where it
-lies. What is bad or missing is told with the versions that need it, and is exit code
-5. It is taken out of use, so that the next push of the same bytes stores them again,
-and replaced where another version has them. What is not the registry's, and what the
+lies. What is bad or missing is told with the versions that need it; where there are
+any, that is exit code 5. It is taken out of use, so that the next push of the same
+bytes stores them again, and replaced where another version has them. What is not the registry's, and what the
 store has been told that endangers what is, is listed too. With --shallow nothing is
 read: objects only have to be there, and as long as they should be.
 

@@ -23,10 +23,20 @@ func (p *program) verifyAll(ctx context.Context, r *client.Registry, deep bool) 
 	} else {
 		p.printVerified(got, deep)
 	}
-	if bad, missing := len(got.Bad), len(got.Missing); err == nil && bad+missing > 0 {
-		err = advised{fmt.Errorf("%d bad and %d missing objects, %d of them healed: %w", bad, missing, got.Healed, client.ErrCorrupt)}
+	if n := needed(got.Bad) + needed(got.Missing); err == nil && n > 0 {
+		err = advised{fmt.Errorf("%s bad or missing that versions need, %d healed: %w", things(n, "object"), got.Healed, client.ErrCorrupt)}
 	}
 	return err
+}
+
+// needed counts the objects that some version needs.
+func needed(objects []openapi.BadObject) (n int64) {
+	for _, o := range objects {
+		if len(o.Versions) > 0 {
+			n++
+		}
+	}
+	return n
 }
 
 func (p *program) printVerified(got openapi.VerifyReport, deep bool) {
@@ -45,7 +55,7 @@ func (p *program) printVerified(got openapi.VerifyReport, deep bool) {
 		}
 		p.printf("%-8s %s\n", "foreign", oneLine(what))
 	}
-	compared := "all there and as long as they should be"
+	compared := "looked for, none read"
 	if deep {
 		compared = things(got.Chunks, "chunk") + " compared with their names"
 	}
