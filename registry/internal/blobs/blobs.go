@@ -27,6 +27,9 @@ var (
 	// ErrNoSpace reports a store without room. It is permanent until somebody makes
 	// room.
 	ErrNoSpace = errors.New("no space left in the store")
+	// ErrUnavailable reports a store that does not answer, or says that it cannot
+	// now: what was asked for may work later.
+	ErrUnavailable = errors.New("the store cannot be reached")
 	// ErrName reports a name that CheckName refuses.
 	ErrName = errors.New("invalid blob name")
 )

@@ -145,7 +145,7 @@ func (s *search) why(ctx context.Context, info blobs.Info, hash uint64) (string,
 		return openapi.KeptReferenced, nil
 	case s.reading.has(hash):
 		return openapi.KeptReader, nil
-	case s.now.Sub(info.Modified) < s.grace:
+	case s.grace > 0 && s.now.Sub(info.Modified) < s.grace: // without a grace no clock is asked
 		return openapi.KeptYoung, nil
 	case named.Kind == placement.Hashes:
 		return s.whyHashes(ctx, info, named)

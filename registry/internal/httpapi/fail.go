@@ -46,6 +46,9 @@ func (a *API) told(c echo.Context, err error) *openapi.Error {
 	case errors.Is(err, blobs.ErrNoSpace):
 		a.logFault(c, id, err)
 		return openapi.Errorf(openapi.CodeNoSpace, "the registry has no space left: ask its operator to make room")
+	case errors.Is(err, blobs.ErrUnavailable):
+		a.logFault(c, id, err)
+		return openapi.Errorf(openapi.CodeUnavailable, "the registry cannot reach its store (its log has the cause under %s): try again later", id)
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return openapi.Errorf(openapi.CodeUnavailable, "the registry gave up the request: try again later")
 	}

@@ -24,7 +24,7 @@ var (
 	ErrNoBucket = errors.New("no such bucket")
 	// ErrUnreachable reports a store that does not answer at its address, or answers
 	// that it cannot serve us now.
-	ErrUnreachable = errors.New("the store cannot be reached")
+	ErrUnreachable = blobs.ErrUnavailable
 	// ErrAnswer reports an answer that no S3 store gives, or an object that is not
 	// what we wrote.
 	ErrAnswer = errors.New("the store's answer makes no sense")
