@@ -118,11 +118,13 @@ func (a *API) alone(c echo.Context, running *atomic.Bool, begin any, work func(c
 	if !running.CompareAndSwap(false, true) {
 		return openapi.Errorf(openapi.CodeBusy, "the registry does this already: one at a time")
 	}
-	defer running.Store(false)
 	ctx, end := context.WithCancelCause(c.Request().Context())
 	defer end(nil)
 	l := &lines{stream: stream{c.Response(), http.NewResponseController(c.Response().Writer)}, last: begin}
-	last, err := l.during(func() (any, error) { return work(ctx, l.tell) }, a.drained, end)
+	last, err := l.during(func() (any, error) {
+		defer running.Store(false) // ahead of the last line: who has read it may ask again
+		return work(ctx, l.tell)
+	}, a.drained, end)
 	if err != nil && !c.Response().Committed {
 		return err
 	}

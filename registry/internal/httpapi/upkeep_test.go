@@ -179,6 +179,19 @@ func TestOneAtATime(t *testing.T) {
 	if line := nextLine[openapi.GCLine](t, bufio.NewReader((<-first).Body)); line.Report == nil {
 		t.Errorf("the first collection: %+v", line)
 	}
+
+	// Who has read a report may ask again at once.
+	go func() {
+		for range begun {
+		}
+	}()
+	for range 50 {
+		resp := begin(t, t.Context(), server.URL+"/v1/gc", dry)
+		if line := nextLine[openapi.GCLine](t, bufio.NewReader(resp.Body)); line.Report == nil {
+			t.Fatalf("status %d, line %+v", resp.StatusCode, line)
+		}
+	}
+	close(begun)
 }
 
 // TestWorkEnds ends work from either side.
