@@ -21,6 +21,7 @@ import (
 	"github.com/ingot-ml/ingot/registry/internal/placement"
 	"github.com/ingot-ml/ingot/registry/internal/record"
 	"github.com/ingot-ml/ingot/registry/internal/registers"
+	"github.com/ingot-ml/ingot/registry/internal/scrub"
 	"github.com/ingot-ml/ingot/registry/internal/versions"
 	"github.com/ingot-ml/ingot/registry/manifest"
 	"github.com/ingot-ml/ingot/registry/name"
@@ -48,10 +49,17 @@ const madeUpSize = 1340 << 10
 
 // List implements blobs.Store.
 func (m *madeUp) List(ctx context.Context, prefix, after string) iter.Seq2[blobs.Info, error] {
-	if !strings.HasPrefix(prefix, placement.Chunk.Prefix()) {
+	if prefix != "" && !strings.HasPrefix(prefix, placement.Chunk.Prefix()) {
 		return m.Memory.List(ctx, prefix, after)
 	}
 	return func(yield func(blobs.Info, error) bool) {
+		if prefix == "" { // bodies come before chunks, and nothing else is there
+			for info, err := range m.Memory.List(ctx, prefix, after) {
+				if !yield(info, err) {
+					return
+				}
+			}
+		}
 		for i := range m.versions * perVersion {
 			object := placement.ChunkName(digestOf(i), madeUpPush, 0)
 			if object > after && strings.HasPrefix(object, prefix) && !yield(blobs.Info{Name: object, Size: madeUpSize}, nil) {
@@ -65,6 +73,7 @@ func (m *madeUp) List(ctx context.Context, prefix, after string) iter.Seq2[blobs
 type scale struct {
 	service *versions.Service
 	collect *collect.Collector
+	scrub   *scrub.Scrubber
 	index   *bolt.Index
 	digests []chunker.Digest
 }
@@ -88,6 +97,7 @@ func newScale(b *testing.B, n int) *scale {
 		Registers: engine, Blobs: store, Index: registry.ChunkIndex{Index: index}, Policy: access.Open{}, Now: time.Now, Logger: logger,
 	})
 	s.collect = collect.New(collect.Config{Registers: engine, Blobs: store, Sweeper: store, Now: time.Now, Logger: logger})
+	s.scrub = scrub.New(scrub.Config{Service: s.service, Registers: engine, Blobs: store, Now: time.Now, Rand: &counter{}, Logger: logger})
 	book := record.Book{Registers: engine, Rand: &counter{}}
 	for v := range n {
 		s.publish(b, book, store, v)
@@ -186,6 +196,7 @@ func BenchmarkScale(b *testing.B) {
 		}
 		run("missing", func() { s.missing(b) })
 		run("mark", func() { s.mark(b, int64(chunks)) })
+		run("verify", func() { s.verify(b, int64(chunks)) })
 	}
 }
 
@@ -213,5 +224,13 @@ func (s *scale) mark(b *testing.B, chunks int64) {
 	report, err := s.collect.Run(b.Context(), collect.Options{DryRun: true})
 	if err != nil || report.Freed.Objects != 0 || report.Kept["referenced"].Objects < chunks {
 		b.Fatalf("%+v, %v", report, err)
+	}
+}
+
+// verify compares all objects with what versions name, and finds nothing wrong.
+func (s *scale) verify(b *testing.B, chunks int64) {
+	report, err := s.scrub.Verify(b.Context(), false, nil)
+	if err != nil || report.Chunks != chunks || len(report.Bad)+len(report.Missing)+len(report.Foreign) != 0 {
+		b.Fatalf("%d chunks, %d bad, %d missing, %v", report.Chunks, len(report.Bad), len(report.Missing), err)
 	}
 }
