@@ -88,12 +88,13 @@ func (v *verification) unreadable(repo name.Repo, d chunker.Digest, lost *damage
 // have, and holds it against the store where that is still so.
 func (v *verification) lacking(ctx context.Context, p *places) error {
 	return v.eachVersion(ctx, func(ctx context.Context, ver *version) error {
+		ref := ver.ref()
 		for i := range ver.entries {
 			for at := range placesOf(&ver.entries[i], ver.manifest.Chunks[i].Digest) {
 				if !p.lacks(at) {
 					continue
 				}
-				if moved, err := v.accuse(ctx, ver, at); err != nil || moved {
+				if moved, err := v.accuse(ctx, ver, ref, at); err != nil || moved {
 					return err
 				}
 			}
@@ -104,9 +105,9 @@ func (v *verification) lacking(ctx context.Context, p *places) error {
 
 // accuse looks at one place that a version names. moved tells that the version
 // names others by now.
-func (v *verification) accuse(ctx context.Context, ver *version, at place) (moved bool, err error) {
+func (v *verification) accuse(ctx context.Context, ver *version, ref string, at place) (moved bool, err error) {
 	if v.covers(at) {
-		v.needed(at.object, ver.ref())
+		v.needed(at.object, ref)
 		return false, nil
 	}
 	found, err := v.look(ctx, at)
@@ -121,7 +122,7 @@ func (v *verification) accuse(ctx context.Context, ver *version, at place) (move
 		return true, nil
 	}
 	v.add(found)
-	v.needed(at.object, ver.ref())
+	v.needed(at.object, ref)
 	return false, nil
 }
 

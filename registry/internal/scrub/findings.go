@@ -55,7 +55,9 @@ func (f *findings) add(found *finding) {
 	default:
 		old.places = append(old.places, found.places...)
 		slices.Sort(old.places)
-		old.places = slices.Compact(old.places)
+		if old.places = slices.Compact(old.places); len(old.places) > mostPlaces {
+			old.places = nil // all of it
+		}
 	}
 	if ok && old.digest != found.digest {
 		old.digest = chunker.Digest{}

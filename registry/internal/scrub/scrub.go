@@ -86,10 +86,11 @@ func New(c Config) *Scrubber {
 	return &Scrubber{Config: c, book: record.Book{Registers: c.Registers, Rand: c.Rand}, memory: semaphore.NewWeighted(bodyMemory)}
 }
 
-// What a report names at most.
+// What a report names at most, and how many bad chunks of an object are told apart.
 const (
+	mostPlaces   = 1024
 	mostForeign  = 100
-	mostVersions = 100 // for one object
+	mostVersions = 20 // for one object
 )
 
 // verification is one call of Verify.
