@@ -250,7 +250,7 @@ func TestConfigJudgesWhatIsOverruled(t *testing.T) {
 
 // TestServeSettles settles what goes together, and refuses what does not.
 func TestServeSettles(t *testing.T) {
-	p := &program{environ: []string{"HOME=/home/u"}}
+	p := &program{environ: []string{"HOME=/u"}}
 	for _, tc := range []struct {
 		args []string
 		says string // or nothing
@@ -278,7 +278,7 @@ func TestServeSettles(t *testing.T) {
 		if err == nil && r.ReadOnly != (r.GCEvery == 0) {
 			t.Errorf("%q: %+v", tc.args, r)
 		}
-		folder := "/home/u/.local/share/ingot/registry"
+		folder := "/u/.local/share/ingot/registry"
 		if r.Store != "" {
 			folder = "" // the registry finds one
 		}
