@@ -43,6 +43,9 @@ func MinIO(t testing.TB) *Store { return own(t, minio) }
 // Versity starts a versitygw over a folder for one test.
 func Versity(t testing.TB) *Store { return own(t, versity) }
 
+// VersityIn starts a versitygw over that folder, for tests that bring a disk.
+func VersityIn(t testing.TB, folder string) *Store { return ownAt(t, versity, folder) }
+
 // Torn starts two versitygw over one folder that do not lock each other out: either
 // answers a conditional write rightly, but writes at both at the same time get lost.
 // It is a store that a registry must not be served from.

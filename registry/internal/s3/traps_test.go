@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -13,7 +14,9 @@ import (
 
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
+	"golang.org/x/sys/unix"
 
+	"github.com/ingot-ml/ingot/integration/needtest"
 	"github.com/ingot-ml/ingot/integration/storetest"
 	"github.com/ingot-ml/ingot/registry/internal/blobs"
 	"github.com/ingot-ml/ingot/registry/internal/registers"
@@ -147,6 +150,35 @@ func TestTrapChecksums(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestFull fills the disk of a store: what does not fit is refused as such, at once,
+// and what is there stays readable.
+func TestFull(t *testing.T) {
+	disk := t.TempDir()
+	if err := unix.Mount("tmpfs", disk, "tmpfs", 0, "size=8m"); err != nil {
+		needtest.Skip(t, "mount", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(disk, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	w := newWire(t)
+	space := dial(t, storetest.VersityIn(t, disk), s3.Options{Transport: w})
+	blob := bytes.Repeat([]byte("x"), 1<<20)
+	var err error
+	made := 0
+	for ; err == nil && made < 10; made++ {
+		w.fail(every)
+		err = space.Blobs().Put(t.Context(), fmt.Sprintf("c/%d", made), blob)
+	}
+	if !errors.Is(err, blobs.ErrNoSpace) || w.count(method(http.MethodPut)) != 1 {
+		t.Errorf("blob %d: %v after %d PUTs, want ErrNoSpace after one", made, err, w.count(method(http.MethodPut)))
+	}
+	if got, err := readAll(t.Context(), space.Blobs(), "c/0", 0, -1); err != nil || got != string(blob) {
+		t.Errorf("the first blob has %d bytes, %v", len(got), err)
+	}
 }
 
 // TestTrapETags has equal values told apart, also when others are in between.
