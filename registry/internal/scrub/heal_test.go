@@ -1,12 +1,9 @@
 package scrub_test
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/ingot-ml/ingot/chunker"
 	"github.com/ingot-ml/ingot/registry/internal/scrub"
@@ -82,6 +79,9 @@ func TestGoodPartsMove(t *testing.T) {
 	if objectsOf(got.Bad) != bundle || got.Healed != 0 || got.Bad[0].Digest != chunker.Sum(small(2)).String() {
 		t.Errorf("got %+v", got)
 	}
+	if list := w.quarantined(); len(list) != 1 || len(list[0].Places) != 1 {
+		t.Errorf("in quarantine: %+v, want one place", list)
+	}
 	if n := len(w.blobsOf("u/")); n != 2 {
 		t.Errorf("%d bundles, want the bad one and the copy of what is good", n)
 	}
@@ -142,50 +142,6 @@ func TestBodyFromMemory(t *testing.T) {
 	w.check(model, v)
 	w.verify(false)
 	w.sound("after that")
-}
-
-// TestRun finds what rots while it runs, at its pace, over a store that fails now
-// and then, and heals it.
-func TestRun(t *testing.T) {
-	v, twin := newVersion(t, large(1), small(2)), newVersion(t, large(1), small(3)) // encoders must not be made in a bubble
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.push(model, v, "main", false)
-		object := w.chunkIn(large(1))
-		w.push(other, twin, "main", true)
-		w.config.Rate = 1000
-		ctx, stop := context.WithCancel(t.Context())
-		ended := make(chan struct{})
-		go func() {
-			defer close(ended)
-			scrub.New(w.config).Run(ctx, 24*time.Hour)
-		}()
-		time.Sleep(time.Minute)
-		w.store.mu.Lock()
-		if n := w.store.reads[object]; n > 1 {
-			t.Errorf("%d reads of a chunk in a minute, at 1000 bytes a second", n)
-		}
-		w.store.down = 5
-		w.store.mu.Unlock()
-		time.Sleep(time.Hour)
-		if n := len(w.quarantined()); n != 0 {
-			t.Errorf("%d objects in quarantine", n)
-		}
-		w.store.flip(object, 5000)
-		time.Sleep(24 * time.Hour)
-		if n := len(w.quarantined()); n != 1 {
-			t.Errorf("%d objects in quarantine, want the one that rots", n)
-		}
-		w.check(model, v)
-		w.check(other, twin)
-		w.collect()
-		time.Sleep(24 * time.Hour)
-		if n := len(w.quarantined()); n != 0 {
-			t.Errorf("%d objects in quarantine after the collection", n)
-		}
-		stop()
-		<-ended
-	})
 }
 
 // TestRandomDamage damages and loses objects at random, verifies, collects and
@@ -255,4 +211,24 @@ func (w *world) damage(dice *rand.Rand) {
 		w.t.Fatal(err)
 	}
 	w.store.flip(object, dice.Int64N(info.Size))
+}
+
+// TestShallowKeepsQuarantine looks at a bad chunk without reading it: it stays out of
+// use, and is told of.
+func TestShallowKeepsQuarantine(t *testing.T) {
+	w := newWorld(t)
+	v := newVersion(t, large(1), small(2))
+	w.push(model, v, "main", false)
+	object := w.chunkIn(large(1))
+	w.store.flip(object, 5000)
+	w.verify(true)
+	got := w.verify(false)
+	if objectsOf(got.Bad) != object || len(got.Bad[0].Versions) != 1 || len(w.quarantined()) != 1 {
+		t.Errorf("got %+v, in quarantine %+v", got, w.quarantined())
+	}
+	w.remove(model, v, "main")
+	w.collect()
+	if w.verify(false); len(w.quarantined()) != 0 {
+		t.Errorf("what is gone is in quarantine: %+v", w.quarantined())
+	}
 }

@@ -319,32 +319,49 @@ func TestRepointedMeanwhile(t *testing.T) {
 	moved := false
 	w.restart()
 	got, err := scrub.New(w.config).Verify(t.Context(), true, func(p openapi.VerifyProgress) {
-		if p.Phase != "versions" || moved {
-			return
+		if p.Phase == "versions" && !moved {
+			moved = true
+			w.repoint(v)
+			w.collect()
 		}
-		moved = true
-		move, err := w.StartMove(t.Context())
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		at := map[chunker.Digest]placement.Entry{}
-		for _, d := range v.order {
-			entries, err := move.Put(t.Context(), []versions.Encoded{{Digest: d, Bytes: v.chunks[d]}})
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			at[d] = entries[0]
-		}
-		changed, err := move.Point(t.Context(), model, v.digest, func(_ int, ref chunker.Ref, _ placement.Entry) placement.Entry { return at[ref.Digest] })
-		if err != nil || !changed {
-			t.Errorf("changed %v, %v", changed, err)
-		}
-		w.collect()
 	})
 	if err != nil || !moved || len(got.Bad)+len(got.Missing) != 0 {
 		t.Errorf("got %+v, %v", got, err)
+	}
+	// The same, when an object is looked for that is lost.
+	object := w.chunkIn(large(1))
+	if err := w.store.Memory.Delete(t.Context(), []string{object}); err != nil {
+		t.Fatal(err)
+	}
+	w.store.stat = func(looked string) {
+		if looked == object {
+			w.store.stat = nil
+			w.repoint(v)
+		}
+	}
+	if got := w.verify(false); len(got.Bad)+len(got.Missing) != 0 || w.store.stat != nil {
+		t.Errorf("got %+v", got)
+	}
+}
+
+// repoint points a version at new copies of its chunks.
+func (w *world) repoint(v *version) {
+	w.t.Helper()
+	move, err := w.StartMove(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	at := map[chunker.Digest]placement.Entry{}
+	for _, d := range v.order {
+		entries, err := move.Put(w.t.Context(), []versions.Encoded{{Digest: d, Bytes: v.chunks[d]}})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		at[d] = entries[0]
+	}
+	changed, err := move.Point(w.t.Context(), model, v.digest, func(_ int, ref chunker.Ref, _ placement.Entry) placement.Entry { return at[ref.Digest] })
+	if err != nil || !changed {
+		w.t.Errorf("changed %v, %v", changed, err)
 	}
 }
 

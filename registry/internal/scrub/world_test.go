@@ -45,6 +45,7 @@ type rotting struct {
 	once  map[string]int // how many reads go wrong before one is right
 	down  int            // how many reads fail
 	reads map[string]int
+	stat  func(object string) // called before each Stat
 }
 
 var errDown = errors.New("no answer")
@@ -82,6 +83,13 @@ func (r *rotting) Open(ctx context.Context, object string, off, n int64) (io.Rea
 		raw[len(raw)/2] ^= 4
 	}
 	return io.NopCloser(bytes.NewReader(raw)), nil
+}
+
+func (r *rotting) Stat(ctx context.Context, object string) (blobs.Info, error) {
+	if r.stat != nil {
+		r.stat(object)
+	}
+	return r.Memory.Stat(ctx, object)
 }
 
 func (r *rotting) Delete(ctx context.Context, names []string) error {
