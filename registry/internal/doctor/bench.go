@@ -39,12 +39,12 @@ type amounts struct {
 // how often a store without a property gets through.
 func newBench(s Store, property string, depth Depth) *bench {
 	b := &bench{Store: s, name: property, amounts: amounts{
-		writers: 8, creations: 16, overwrites: 24, additions: 10, reads: 8,
+		writers: 8, creations: 150, overwrites: 8, additions: 25, reads: 8,
 		keys: 60, scans: 4, bodies: []int{16<<20 + 1},
 	}}
 	if depth == Thorough {
 		b.amounts = amounts{
-			writers: 12, creations: 60, overwrites: 120, additions: 20, reads: 30,
+			writers: 12, creations: 400, overwrites: 40, additions: 60, reads: 30,
 			keys: 1200, scans: 8, bodies: []int{5<<20 + 1, 16 << 20, 64<<20 + 4097},
 		}
 	}

@@ -11,17 +11,12 @@ import (
 	"github.com/ingot-ml/ingot/registry/internal/registers"
 )
 
-// testReadAtomic has all writers add to one number as fast as they can, each over
-// what it reads while others write. Who reads an old value with a new version
-// writes over the one that he has not seen, and its addition is lost.
+// testReadAtomic has all writers add to a counter, each over what it reads while
+// others write. Who reads an old value with a new version writes over the one that
+// it has not seen, and that addition is lost.
 func testReadAtomic(ctx context.Context, b *bench) (verdict, error) {
-	c := counter{bench: b, key: b.key("counter"), wrote: map[registers.Version]string{}}
-	version, err := registers.Settle(ctx, b.engine(0), c.key, registers.Absent, []byte("0 start"))
+	c, err := b.countTogether(ctx)
 	if err != nil {
-		return verdict{}, err
-	}
-	c.wrote[version] = "0 start"
-	if err := together(b.writers, func(i int) error { return c.add(ctx, i) }); err != nil {
 		return verdict{}, err
 	}
 	val, _, err := b.engine(0).Get(ctx, c.key)
@@ -31,6 +26,29 @@ func testReadAtomic(ctx context.Context, b *bench) (verdict, error) {
 	return c.verdict(string(val))
 }
 
+// countTogether has all writers add to one number as fast as they can.
+func (b *bench) countTogether(ctx context.Context) (*counter, error) {
+	c := &counter{bench: b, key: b.key("counter"), wrote: map[registers.Version]string{}, over: map[registers.Version]int{}}
+	version, err := registers.Settle(ctx, b.engine(0), c.key, registers.Absent, []byte("0 start"))
+	if err != nil {
+		return nil, err
+	}
+	c.wrote[version] = "0 start"
+	return c, together(b.writers, func(i int) error { return c.add(ctx, i) })
+}
+
+// twice returns how many versions were written over by more than one writer who was
+// acknowledged. All writers have ended.
+func (c *counter) twice() int {
+	n := 0
+	for _, times := range c.over {
+		if times > 1 {
+			n++
+		}
+	}
+	return n
+}
+
 // counter is what is known of a number that many add to.
 type counter struct {
 	*bench
@@ -38,6 +56,7 @@ type counter struct {
 
 	mu           sync.Mutex // protects the fields below
 	wrote        map[registers.Version]string
+	over         map[registers.Version]int // acknowledged writes over it
 	reads        []reading
 	acknowledged int
 	unknown      int
@@ -70,7 +89,7 @@ func (c *counter) add(ctx context.Context, i int) error {
 		if errors.Is(err, registers.ErrConflict) {
 			continue
 		}
-		if err := c.written(now, next, err); err != nil {
+		if err := c.written(version, now, next, err); err != nil {
 			return err
 		}
 		done++
@@ -86,13 +105,14 @@ func (c *counter) read(r reading) {
 
 // written counts a write that was not refused, and returns an error that says
 // nothing of it.
-func (c *counter) written(version registers.Version, val string, err error) error {
+func (c *counter) written(over, version registers.Version, val string, err error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
 	case err == nil:
 		c.acknowledged++
 		c.wrote[version] = val
+		c.over[over]++
 	case errors.Is(err, registers.ErrUnknown):
 		c.unknown++
 	default:
