@@ -39,7 +39,8 @@ func newCluster(t *testing.T, minio *storetest.Store, replicas int) *cluster {
 }
 
 // add prepares one more replica. It does nothing that is not asked for, so that its
-// requests can be counted.
+// requests can be counted. It has no race detector: its first start, in which it
+// examines the store, would take a minute.
 func (c *cluster) add(args ...string) *replica {
 	c.t.Helper()
 	p, err := faultproxy.Listen(faultproxy.Config{
@@ -51,7 +52,7 @@ func (c *cluster) add(args ...string) *replica {
 	at := *c.minio
 	at.Endpoint = p.URL()
 	r := &replica{proxy: p, registry: &registry{
-		t: c.t, data: filepath.Join(c.t.TempDir(), "cache"), addr: freeAddress(c.t), home: c.t.TempDir(),
+		t: c.t, data: filepath.Join(c.t.TempDir(), "cache"), addr: freeAddress(c.t), home: c.t.TempDir(), plain: true,
 		args: append([]string{"--store", at.URL(c.bucket, clusterPrefix), "--gc-every", "none", "--scrub-every", "none"}, args...),
 		vars: at.Env(),
 	}}

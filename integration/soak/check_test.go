@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/ingot-ml/ingot/client"
@@ -33,7 +33,7 @@ func (r *round) check(ctx context.Context) error {
 		return err
 	}
 	if r.whole {
-		wait(ctx, time.Until(ended.Add(pushLife+answer)))
+		wait(ctx, time.Until(ended.Add(pushLife+time.Second)))
 	}
 	for i := range 2 {
 		report, err := upkeep[openapi.GCReport]("http://"+r.replicas[i%len(r.replicas)].addr, "gc", noGrace())
@@ -81,33 +81,62 @@ func (r *round) readBack(ctx context.Context) error {
 	defer c.Close()
 	held, doubts := r.ledger.all()
 	known := map[string]bool{}
-	for _, one := range held {
+	for _, one := range append(held, doubts...) {
 		known[one.byTag().String()] = true
-		at, err := c.Resolve(ctx, one.byTag())
-		if err == nil && at != one.digest {
-			r.tally.find(wrong, "in the end tag %s leads to %s, want %s", one.byTag(), at, one.digest)
-		}
-		r.pullBack(ctx, c, one, lost)
 	}
-	for _, one := range doubts {
-		known[one.byTag().String()] = true
-		_, err := c.Resolve(ctx, one.byTag())
-		switch {
-		case err == nil && r.pullBack(ctx, c, one, wrong):
-			r.tally.did("doubtful, whole")
-		case errors.Is(err, &openapi.Error{Code: openapi.CodeNotFound}):
-			r.tally.did("doubtful, absent")
-		}
-	}
+	each(held, func(one *claim) { r.holdBack(ctx, c, one) })
+	each(doubts, func(one *claim) { r.doubtBack(ctx, c, one) })
 	return r.readRest(ctx, c, known)
+}
+
+// each calls f with all claims, several at a time.
+func each(claims []*claim, f func(*claim)) {
+	todo := make(chan *claim)
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for one := range todo {
+				f(one)
+			}
+		})
+	}
+	for _, one := range claims {
+		todo <- one
+	}
+	close(todo)
+	all.Wait()
+}
+
+// holdBack wants what was acknowledged.
+func (r *round) holdBack(ctx context.Context, c *client.Registry, one *claim) {
+	at, err := c.Resolve(ctx, one.byTag())
+	if err == nil && at != one.digest {
+		r.tally.find(wrong, "in the end tag %s leads to %s, want %s", one.byTag(), at, one.digest)
+	}
+	r.pullBack(ctx, c, one, lost)
+}
+
+// doubtBack wants a tag without an answer to be there, whole, or not to be there.
+func (r *round) doubtBack(ctx context.Context, c *client.Registry, one *claim) {
+	_, err := c.Resolve(ctx, one.byTag())
+	switch {
+	case err == nil && r.pullBack(ctx, c, one, wrong):
+		r.tally.did("doubtful, whole")
+	case errors.Is(err, &openapi.Error{Code: openapi.CodeNotFound}):
+		r.tally.did("doubtful, absent")
+	}
 }
 
 // pullBack pulls a version by its tag. One that is not there, or not whole, is a
 // finding of that kind.
 func (r *round) pullBack(ctx context.Context, c *client.Registry, one *claim, kind string) bool {
-	dir := filepath.Join(r.dir, "back")
+	dir, err := os.MkdirTemp(r.dir, "back-")
+	if err != nil {
+		r.tally.broken("make a folder: %v", err)
+		return false
+	}
 	defer func() { _ = os.RemoveAll(dir) }() // of no use to anybody
-	_, err := c.Pull(ctx, one.byTag(), dir, client.PullOptions{})
+	_, err = c.Pull(ctx, one.byTag(), dir, client.PullOptions{})
 	if err != nil {
 		if kind == wrong && errors.Is(err, &openapi.Error{Code: openapi.CodeNotFound}) {
 			// The tag that nobody was told of points at a version that was deleted in the

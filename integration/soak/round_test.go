@@ -68,7 +68,7 @@ type round struct {
 }
 
 func newRound(c config, seed uint64, program, dir string, b backend, t *tally) (_ *round, err error) {
-	r := &round{config: c, seed: seed, program: program, dir: dir, pace: 2 * time.Second, backend: b, tally: t}
+	r := &round{config: c, seed: seed, program: program, dir: dir, pace: 1200 * time.Millisecond, backend: b, tally: t}
 	defer func() {
 		if err != nil {
 			r.close()
