@@ -180,14 +180,14 @@ func TestCompactInManyPasses(t *testing.T) {
 	w := newWorld(t)
 	var kept []*version
 	for i := range uint64(4) {
-		all, some := newVersion(t, smalls(i*1000, i*1000+400)...), newVersion(t, smalls(i*1000, i*1000+120)...)
+		all, some := newVersion(t, smalls(i*1000, i*1000+90)...), newVersion(t, smalls(i*1000, i*1000+30)...)
 		w.push(model, all, "all", false)
 		w.push(model, some, fmt.Sprintf("some-%d", i), false)
 		w.remove(model, all, "all")
 		kept = append(kept, some)
 	}
-	w.config.Places = 100
-	if got := w.compact(); got.Bundles != 4 || got.Chunks != 480 || got.Versions != 4 {
+	w.config.Places = 40
+	if got := w.compact(); got.Bundles != 4 || got.Chunks != 120 || got.Versions != 4 {
 		t.Errorf("got %+v", got)
 	}
 	w.collect()

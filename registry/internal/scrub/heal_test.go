@@ -152,7 +152,7 @@ func TestRandomDamage(t *testing.T) {
 		w := newWorld(t)
 		dice := rand.New(rand.NewPCG(seed, 3))
 		var all []*version
-		for i := range uint64(2) {
+		for i := range uint64(4) {
 			all = append(all, newVersion(t, large(i%2), small(i), small(i+1), small(i+2)))
 			w.push(model, all[i], fmt.Sprintf("v%d", i), dice.IntN(2) == 0)
 			w.push(other, all[i], fmt.Sprintf("v%d", i), dice.IntN(2) == 0)

@@ -70,7 +70,7 @@ func (p *places) add(at place) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.hashes = append(p.hashes, h)
-	if len(p.hashes) >= 2*p.compact+1024 {
+	if len(p.hashes) >= 2*p.compact+64 {
 		p.sort()
 	}
 }

@@ -288,7 +288,7 @@ func TestRegisters(t *testing.T) {
 func TestManyPasses(t *testing.T) {
 	w := newWorld(t)
 	var plains [][]byte
-	for i := range uint64(1100) {
+	for i := range uint64(200) {
 		plains = append(plains, plainOf(i, 40))
 	}
 	v := newVersion(t, append(plains, large(1))...)
@@ -299,10 +299,10 @@ func TestManyPasses(t *testing.T) {
 	}
 	w.config.ReadOnly = true // so that the second finds what the first did
 	whole := w.verify(false)
-	w.config.Places = 100
+	w.config.Places = 40
 	parts := w.verify(false)
 	parts.Seconds = whole.Seconds
-	if fmt.Sprint(whole) != fmt.Sprint(parts) || objectsOf(whole.Missing) != object || whole.Chunks != 1100 {
+	if fmt.Sprint(whole) != fmt.Sprint(parts) || objectsOf(whole.Missing) != object || whole.Chunks != 200 {
 		t.Errorf("in one pass %+v, in many %+v", whole, parts)
 	}
 	if n := len(w.quarantined()); n != 0 {
