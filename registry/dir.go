@@ -167,3 +167,11 @@ func reserveOf(dir string, want int64) (int64, error) {
 // defaultReserve is 2 % of the disk, at least 1 GiB, and no more than a 16th: a
 // small disk is for small things.
 func defaultReserve(disk int64) int64 { return min(max(disk/50, 1<<30), disk/16) }
+
+// ballastOf is what is set aside beyond the reserve: half as much, at most 64 MiB.
+func ballastOf(reserve int64, readOnly bool) int64 {
+	if readOnly {
+		return 0
+	}
+	return min(reserve/2, 64<<20)
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -67,6 +68,14 @@ func (p *place) openFolder(_ context.Context, c Config) error {
 	if c.ReadOnly {
 		openRegisters = bolt.OpenReadOnly
 	}
+	reserve, err := reserveOf(c.Data, c.Reserve)
+	if err != nil {
+		return err
+	}
+	ballast := fs.Ballast{Path: filepath.Join(c.Data, "ballast"), Size: ballastOf(reserve, c.ReadOnly)}
+	if err := makeRoom(ballast, c.Logger); err != nil {
+		return err
+	}
 	r, err := openRegisters(filepath.Join(c.Data, "meta.db"))
 	if err != nil {
 		return err
@@ -78,16 +87,24 @@ func (p *place) openFolder(_ context.Context, c Config) error {
 			return err
 		}
 	}
-	reserve, err := reserveOf(c.Data, c.Reserve)
-	if err != nil {
-		return err
-	}
-	store, err := fs.Open(filepath.Join(c.Data, "blobs"), fs.Options{Reserve: reserve, Exempt: placement.Lists.Prefix()})
+	store, err := fs.Open(filepath.Join(c.Data, "blobs"), fs.Options{
+		Reserve: reserve, Exempt: placement.Lists.Prefix(), Ballast: ballast,
+	})
 	if err != nil {
 		return err
 	}
 	p.blobs, p.sweeper = store, store
 	return nil
+}
+
+// makeRoom gives the ballast away when the disk is so full that registers could not
+// even be opened.
+func makeRoom(ballast fs.Ballast, log *slog.Logger) error {
+	made, err := ballast.MakeRoom()
+	if made {
+		log.Warn("the disk is full: what was set aside is given away, so that versions can be removed and collected", "file", ballast.Path)
+	}
+	return err
 }
 
 func (p *place) openIndex(path string) error {

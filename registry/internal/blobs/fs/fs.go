@@ -3,7 +3,8 @@
 //
 // Laws: those of package blobs. Durability is that of package chunkdir. Part of
 // the disk is held back from blobs, so that the registers beside them can still be
-// written when the disk is full.
+// written when the disk is full; and a file of ballast, so that room can be made when
+// something else has taken that part too.
 package fs
 
 import (
@@ -30,6 +31,9 @@ type Options struct {
 	// Exempt, if not empty, is what names begin with that may use the reserve: a full
 	// disk can only be made room on if what that needs can be written.
 	Exempt string
+	// Ballast is given away when something else has filled the disk to the last byte
+	// and what Exempt names has to be written.
+	Ballast Ballast
 }
 
 // Store is a blobs.Store in a directory.
@@ -47,7 +51,9 @@ func Open(path string, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open blobs: %w", translate(err))
 	}
-	return &Store{path: path, opts: opts, dir: dir}, nil
+	s := &Store{path: path, opts: opts, dir: dir}
+	opts.Ballast.take(opts.Reserve)
+	return s, nil
 }
 
 // Put implements blobs.Store.
@@ -58,10 +64,21 @@ func (s *Store) Put(ctx context.Context, name string, parts ...[]byte) error {
 	if err := s.checkFree(name, length(parts)); err != nil {
 		return fmt.Errorf("put blob %s: %w", name, err)
 	}
-	if err := s.dir.Put(ctx, name, parts...); err != nil {
+	err := s.dir.Put(ctx, name, parts...)
+	if errors.Is(err, chunkdir.ErrNoSpace) && s.exempt(name) {
+		if dropped, failed := s.opts.Ballast.drop(); dropped || failed != nil {
+			err = errors.Join(failed, s.dir.Put(ctx, name, parts...))
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("put blob: %w", translate(err))
 	}
 	return nil
+}
+
+// exempt reports whether a blob may use the reserve and the ballast.
+func (s *Store) exempt(name string) bool {
+	return s.opts.Exempt != "" && strings.HasPrefix(name, s.opts.Exempt)
 }
 
 // checkFree returns ErrNoSpace when n more bytes would leave less than the reserve,
@@ -69,7 +86,7 @@ func (s *Store) Put(ctx context.Context, name string, parts ...[]byte) error {
 // together take more than is free; the reserve is larger than what they bring.
 func (s *Store) checkFree(name string, n int64) error {
 	free, err := freeBytes(s.path)
-	if err != nil || free-n >= s.opts.Reserve || s.opts.Exempt != "" && strings.HasPrefix(name, s.opts.Exempt) {
+	if err != nil || free-n >= s.opts.Reserve || s.exempt(name) {
 		return err
 	}
 	if _, err := s.dir.Stat(name); err == nil {
@@ -171,6 +188,7 @@ func (s *Store) Delete(ctx context.Context, names []string) error {
 			return fmt.Errorf("delete blob: %w", translate(err))
 		}
 	}
+	s.opts.Ballast.take(s.opts.Reserve)
 	return nil
 }
 
