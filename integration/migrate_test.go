@@ -134,7 +134,7 @@ func TestMigrate(t *testing.T) {
 		t.Errorf("a push of what was moved: %+v", again)
 	}
 	var verified map[string]any
-	moved.json(&verified, "verify", "move/model:variant")
+	moved.json(&verified, "verify", "--all")
 	moved.kill()
 
 	back := filepath.Join(t.TempDir(), "back")
