@@ -66,7 +66,7 @@ var allowed = map[string][]string{
 
 	"registry/internal/events": {"openapi", "registry/internal/access", "registry/internal/record",
 		"registry/internal/registers", "registry/name"},
-	"registry/internal/nodes":  {"openapi", "registry/internal/access", "registry/name"},
+	"registry/internal/nodes": {"openapi", "registry/internal/access", "registry/name"},
 
 	// Floor 3: the node's insides.
 	"nodecache/internal/tier":          {"chunker"},
@@ -109,6 +109,7 @@ var allowed = map[string][]string{
 	"integration/faultproxy": {},
 	"integration/loaders":    {"chunker/synth", "integration/measure"},
 	"integration/measure":    {},
+	"integration/powercut":   {},
 	"integration/needtest":   {},
 	"integration/soak":       {},
 	"integration/storetest":  {"integration/needtest"},

@@ -225,6 +225,12 @@ func (r *run) cycle(ctx context.Context, s *state) (done bool, err error) {
 // takeOver finishes what another collector has begun.
 func (r *run) takeOver(ctx context.Context, s *state) error {
 	names, err := r.readList(ctx, s.List)
+	if errors.Is(err, blobs.ErrNotFound) || errors.Is(err, placement.ErrInvalid) {
+		// What it was to delete is not known, so it deletes nothing: all of that is
+		// garbage for the next collection. Pushes that need the list start again.
+		r.anomaly("collection %d is given up: %v", s.Epoch, err)
+		return r.write(ctx, s, record.Idle, "")
+	}
 	if err != nil {
 		return err
 	}

@@ -188,15 +188,35 @@ func (r *run) eachName(ctx context.Context, key string, h *record.Head, f func(s
 
 // nextNames does the same for the body that a head is to name next. One that is not
 // there was deleted by a collection, whose list whoever points the head at it finds.
+// One that is damaged is dropped, which anybody may do.
 func (r *run) nextNames(ctx context.Context, key string, h *record.Head, f func(string)) error {
 	if h.Next == "" {
 		return nil
 	}
 	err := r.names(ctx, h.Next, f)
-	if err != nil && !errors.Is(err, blobs.ErrNotFound) {
-		return r.unreadable(key, err)
+	switch {
+	case err == nil || errors.Is(err, blobs.ErrNotFound):
+		return nil
+	case errors.Is(err, placement.ErrInvalid) && !r.DryRun:
+		return r.drop(ctx, key, h.Next)
 	}
-	return nil
+	return r.unreadable(key, err)
+}
+
+// drop takes away the body that a head was to name next, if it still is.
+func (r *run) drop(ctx context.Context, key, next string) error {
+	for range rounds {
+		var h record.Head
+		at, err := r.book.Load(ctx, key, &h)
+		if err != nil || h.Next != next {
+			return err
+		}
+		h.Drop()
+		if _, err := r.book.Swap(ctx, key, at, &h); !lost(err) {
+			return err
+		}
+	}
+	return fmt.Errorf("register %q: others change it all the time: %w", key, registers.ErrConflict)
 }
 
 // unreadable is why a collection stops: what a version needs that cannot be read is

@@ -53,7 +53,8 @@ func (s *Service) readList(ctx context.Context, blob string) (*condemned, error)
 	}
 	names, err := placement.ReadList(blob, raw)
 	if err != nil {
-		return nil, fmt.Errorf("read list of collection %q: %w", blob, err)
+		s.Logger.ErrorContext(ctx, "list of a collection is damaged: pushes that need it start again", "list", blob, "error", err)
+		return nil, openapi.Errorf(openapi.CodePushClosed, "list of collection %s is damaged: start another push", blob)
 	}
 	return &condemned{blob, names}, nil
 }
