@@ -86,6 +86,7 @@ func (r *Registry) assemble() {
 		Untagged:  r.config.KeepUntagged,
 		Retire:    r.service.Retire,
 		Grace:     r.config.GCGrace,
+		Readers:   min(collect.DefaultReaders, r.config.GCGrace), // 0 and below mean the same in both
 	})
 	r.scrubber = scrub.New(scrub.Config{
 		Service:   r.service,
