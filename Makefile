@@ -1,7 +1,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: build install demo test test-torch lint bench bench-peers bench-loaders crash models soak large fuzz corpora tools servers clean help
+.PHONY: build install demo test test-torch lint bench bench-peers bench-loaders crash models powercut soak large fuzz corpora tools servers clean help
 
 GO ?= go
 # What is not built for the race detector is built in one way, so that packages are
@@ -72,6 +72,9 @@ crash: tools ## kill clients, servers and agents in the middle of their work, RO
 
 models: ## walk through the larger models of the protocols, and print how each mutant fails (minutes)
 	INGOT_MODEL=full $(PLAIN) test -trimpath -count=1 -v -timeout 2h ./registry/internal/model
+
+powercut: tools ## cut the power of a registry's disk, ROUNDS (100) times on XFS and until 5,000 pushes are acknowledged; plant mistakes (as root)
+	INGOT_TEST_REQUIRE=mount INGOT_POWERCUT_ROUNDS=$(ROUNDS) $(GO) test -count=1 -v -timeout 4h ./integration/powercut
 
 soak: tools servers ## work on replicas (STORE=s3) or a folder (STORE=local) while everything fails, for SOAK (10m); SEED repeats
 	INGOT_SOAK=$(SOAK) INGOT_SOAK_SEED=$(SEED) $(GO) test -count=1 -run '^TestSoak$(if $(filter local,$(STORE)),Local,S3)$$' -v -timeout 100h ./integration/soak

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests need beside Go: a C compiler for the race detector
-# and a Python environment in .cache/venv with the packages that
+# Installs what the tests need beside Go: a C compiler for the race detector, what
+# makes disks and has them fail if we may mount any, and a Python environment in .cache/venv with the packages that
 # requirements.txt pins. With the word "api" it makes .cache/venv-api from
 # requirements-api.txt instead, with "torch" .cache/venv-torch from
 # requirements-torch.txt, 5 GB of it. A second run finds everything done and says
@@ -14,7 +14,14 @@ stamp=$venv/requirements.sha256
 
 . "$here/apt.sh"
 
-command -v gcc >/dev/null || apt gcc libc6-dev
+missing=()
+command -v gcc >/dev/null || missing+=(gcc libc6-dev)
+if [ "$(id -u)" = 0 ]; then # nobody else mounts a file system
+	command -v mkfs.ext4 >/dev/null || missing+=(e2fsprogs)
+	command -v mkfs.xfs >/dev/null || missing+=(xfsprogs)
+	command -v strace >/dev/null || missing+=(strace)
+fi
+[ ${#missing[@]} = 0 ] || apt "${missing[@]}"
 
 wanted=$(sha256sum <"$requirements")
 if [ -x "$venv/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
