@@ -116,8 +116,7 @@ func (s *server) kill() {
 	if s.cmd == nil {
 		return
 	}
-	_ = s.cmd.Process.Kill() // it may have ended
-	<-s.ended
+	_, _ = s.cmd.Process.Kill(), <-s.ended // it was killed, so it failed
 	s.cmd = nil
 }
 
@@ -138,14 +137,6 @@ func (s *server) end() error {
 func (s *server) environ() []string {
 	return append(os.Environ(), "INGOT_REGISTRY=http://"+s.addr, "HOME="+s.home,
 		"XDG_CACHE_HOME="+filepath.Join(s.home, "cache"), "XDG_DATA_HOME="+filepath.Join(s.home, "data"))
-}
-
-// ingot runs the program as a client.
-func (s *server) ingot(args ...string) (string, error) {
-	cmd := exec.Command(s.program, args...)
-	cmd.Env = s.environ()
-	out, err := cmd.CombinedOutput()
-	return string(out), err
 }
 
 // client returns a client that gives up soon.
