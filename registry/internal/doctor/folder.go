@@ -104,7 +104,7 @@ func testLocks(dir string) (_ verdict, err error) {
 		if files[i], err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600); err != nil {
 			return verdict{}, err
 		}
-		defer files[i].Close()
+		defer func() { err = errors.Join(err, files[i].Close()) }()
 	}
 	lock := func(f *os.File, how int) error { return unix.Flock(int(f.Fd()), how|unix.LOCK_NB) }
 	if err := lock(files[0], unix.LOCK_EX); err != nil {
@@ -181,7 +181,7 @@ func testMapping(dir string) (_ verdict, err error) {
 	if err != nil {
 		return verdict{}, err
 	}
-	defer f.Close()
+	defer func() { err = errors.Join(err, f.Close()) }()
 	if err := f.Truncate(size); err != nil {
 		return verdict{}, err
 	}
