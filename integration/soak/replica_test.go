@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -43,8 +44,11 @@ func newProcess(name, dir string, command func() *exec.Cmd, ended func(string)) 
 	return p, nil
 }
 
-// keep runs the program again and again until it is closed.
+// keep runs the program again and again until it is closed. A process dies with the
+// thread that started it, so this goroutine has one to itself: then none outlives a
+// test that is killed.
 func (p *process) keep() {
+	runtime.LockOSThread()
 	for {
 		cmd := p.start()
 		if cmd == nil {
@@ -72,6 +76,7 @@ func (p *process) start() *exec.Cmd {
 	}
 	cmd := p.command()
 	cmd.Stdout, cmd.Stderr = p.log, p.log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		p.ended(fmt.Sprintf("%s: start: %v", p.name, err))
 		return nil

@@ -24,6 +24,9 @@ import (
 type backend interface {
 	// replicas is how many may run on it at a time.
 	replicas() int
+	// pace is the time between two strikes, on the average: long enough for pushes to
+	// come to an end in between.
+	pace() time.Duration
 	// serve returns arguments and variables for a replica.
 	serve(i int) (args, environ []string)
 	// disturb turns faults between replicas and the store on. Off, nothing that a
@@ -38,12 +41,12 @@ type backend interface {
 }
 
 const (
-	workers    = 16
+	workers    = 48
 	collectors = 3
 	repos      = 6
 	// heldEach is how many tags a worker keeps before it deletes one for each that it
 	// makes.
-	heldEach = 12
+	heldEach = 5
 	// patience is how long a client tries again, and answer how long any call may
 	// take: after that its outcome is in doubt.
 	patience = 8 * time.Second
@@ -56,7 +59,7 @@ type round struct {
 	seed     uint64
 	program  string
 	dir      string
-	pace     time.Duration // between strikes, on the average
+	pace     time.Duration
 	backend  backend
 	tally    *tally
 	ledger   *ledger
@@ -68,7 +71,7 @@ type round struct {
 }
 
 func newRound(c config, seed uint64, program, dir string, b backend, t *tally) (_ *round, err error) {
-	r := &round{config: c, seed: seed, program: program, dir: dir, pace: 1200 * time.Millisecond, backend: b, tally: t}
+	r := &round{config: c, seed: seed, program: program, dir: dir, pace: b.pace(), backend: b, tally: t}
 	defer func() {
 		if err != nil {
 			r.close()

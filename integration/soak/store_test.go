@@ -57,6 +57,8 @@ func newStore(t *testing.T, minio *storetest.Store, dir string, seed uint64) *st
 
 func (s *store) replicas() int { return len(s.fronts) }
 
+func (s *store) pace() time.Duration { return 2500 * time.Millisecond }
+
 func (s *store) serve(i int) (args, environ []string) {
 	at := *s.minio
 	at.Endpoint = s.fronts[i].URL()
