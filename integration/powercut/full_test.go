@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/ingot-ml/ingot/chunker"
 	"github.com/ingot-ml/ingot/client"
 	"github.com/ingot-ml/ingot/openapi"
@@ -22,9 +24,10 @@ func TestFullDisk(t *testing.T) {
 	for kind, mib := range map[string]int64{"ext4": 96, "xfs": 320} {
 		t.Run(kind, func(t *testing.T) {
 			d := newDisk(t, kind, mib)
+			leave(t, d.dir, 56<<20)
 			s := newServer(t, program(t), filepath.Join(d.dir, "data"))
 			s.start()
-			f := &filler{t: t, server: s, registry: s.client(), dir: t.TempDir(), size: int(mib << 20 / 16), held: map[int]chunker.Digest{}}
+			f := &filler{t: t, server: s, registry: s.client(), dir: t.TempDir(), held: map[int]chunker.Digest{}}
 			f.pushUntilFull()
 			f.compare()
 			fill(t, filepath.Join(d.dir, "other"))
@@ -39,6 +42,19 @@ func TestFullDisk(t *testing.T) {
 			f.collect()
 			f.compare()
 		})
+	}
+}
+
+// leave takes room away until only so many bytes are free.
+func leave(t *testing.T, dir string, bytes int64) {
+	t.Helper()
+	var st unix.Statfs_t
+	f, err := os.Create(filepath.Join(dir, "room"))
+	if err = errors.Join(err, unix.Statfs(dir, &st)); err == nil {
+		err = unix.Fallocate(int(f.Fd()), 0, 0, int64(st.Bavail)*st.Bsize-bytes)
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -68,14 +84,16 @@ type filler struct {
 	server   *server
 	registry *client.Registry
 	dir      string
-	size     int
 	next     int
 	held     map[int]chunker.Digest // what was acknowledged, by number
 }
 
+// fullSize is how long that file is.
+const fullSize = 4 << 20
+
 var fullRepo = name.Repo{Namespace: "full", Name: "disk"}
 
-func (f *filler) content(number int) []byte { return random(uint64(number), 7, f.size) }
+func (f *filler) content(number int) []byte { return random(uint64(number), 7, fullSize) }
 
 // pushUntilFull pushes until the registry says that it is full. It has room for one at
 // least.
@@ -102,7 +120,7 @@ func (f *filler) pushUntilFull() {
 	if len(f.held) == held {
 		f.fatal("there is no room for anything")
 	}
-	f.t.Logf("full with %d versions of %d bytes, %d of them new", len(f.held), f.size, len(f.held)-held)
+	f.t.Logf("full with %d versions, %d of them new", len(f.held), len(f.held)-held)
 }
 
 // compare pulls everything that was acknowledged.
@@ -145,7 +163,7 @@ func (f *filler) collect() {
 	if err != nil {
 		f.fatal("collect on a full disk: %v", err)
 	}
-	if report.Freed.Bytes < int64(f.size) {
+	if report.Freed.Bytes < fullSize {
 		f.fatal("a collection freed %+v", report)
 	}
 }
