@@ -119,7 +119,7 @@ func (p *process) close() {
 	p.mu.Unlock()
 	p.signal(syscall.SIGKILL)
 	p.runs.Wait()
-	p.log.Close()
+	_ = p.log.Close() // it was for reading while something fails
 }
 
 // replica is an "ingot serve" and the proxy that its clients go through.

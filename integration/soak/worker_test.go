@@ -28,10 +28,8 @@ type worker struct {
 // label is a tag that a worker moves between its versions. After an answer that
 // was lost it may be here or there for ever, and a new one takes its place.
 type label struct {
-	claim *claim
-	repo  name.Repo
-	tag   string
-	at    *claim
+	repo name.Repo
+	tag  string
 }
 
 func (r *round) newWorker(id int) *worker {
