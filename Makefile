@@ -1,7 +1,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: build install demo test test-torch lint bench bench-peers bench-loaders crash models powercut soak large fuzz corpora tools servers clean help
+.PHONY: build install demo test test-torch lint bench bench-peers bench-loaders crash models powercut soak sim planted large fuzz corpora tools servers clean help
 
 GO ?= go
 # What is not built for the race detector is built in one way, so that packages are
@@ -13,6 +13,7 @@ PREFIX ?= /usr/local
 ROUNDS ?= 100
 AGENT_ROUNDS ?= 50
 SOAK ?= 10m
+SIM ?= 10m
 CACHE := $(CURDIR)/.cache
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unversioned)
 GOLANGCI := v2.15.0
@@ -78,6 +79,12 @@ powercut: tools ## cut the power of a registry's disk, ROUNDS (100) times on XFS
 
 soak: tools servers ## work on replicas (STORE=s3) or a folder (STORE=local) while everything fails, for SOAK (10m); SEED repeats
 	INGOT_SOAK=$(SOAK) INGOT_SOAK_SEED=$(SEED) $(GO) test -count=1 -run '^TestSoak$(if $(filter local,$(STORE)),Local,S3)$$' -v -timeout 100h ./integration/soak
+
+sim: ## simulate replicas over stores that fail, for SIM (10m), from seed SEED (the time of day) on
+	INGOT_SIM_TIME=$(SIM) INGOT_SIM_FROM=$(or $(SEED),$(shell date +%s)000000) $(GO) test -count=1 -run '^TestSimulation$$' -v -timeout 100h ./registry/internal/simtest
+
+planted: ## plant mistakes into the code and want a test to catch each; PLANTED=WORD for those of that name
+	$(GO) run ./integration/planted $(PLANTED)
 
 large: tools ## push and pull 100,000 tiny files and a sparse file of 100 GiB, lease a model of 1 GiB and a thousand small ones (long)
 	INGOT_LARGE=1 $(GO) test -count=1 -run '^Test(TinyFiles|SparseFile|SyntheticFamily|AgentLease|AgentVariants|AgentZipf)$$' -v -timeout 2h ./integration

@@ -113,6 +113,7 @@ var allowed = map[string][]string{
 	"integration/needtest":   {},
 	"integration/soak":       {},
 	"integration/storetest":  {"integration/needtest"},
+	"integration/planted":    {},
 	"integration/peers":      {"chunker/synth", "integration/measure"},
 	"integration/summary":    {},
 }

@@ -74,22 +74,38 @@ func (s *sim) step() int {
 // waited for one body go on together.
 type draws struct {
 	*sim
-	own *rand.PCG // of goroutines that a request has started; each of them draws alone
+	own *rand.PCG // of what no request draws
 }
 
-// Read implements io.Reader.
+// Read implements io.Reader. To ask for the goroutine is slow, and hardly ever
+// needed.
 func (d draws) Read(b []byte) (int, error) {
-	n, id := len(b), goroutine()
+	n, id := len(b), uint64(0)
+	r, alone := d.moving()
+	if !alone {
+		id = goroutine()
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if !alone {
+		r = d.running[id]
+	}
 	from := d.own
-	if r := d.running[id]; r != nil {
+	if r != nil {
 		from = r.draws
 	}
 	for len(b) > 0 {
 		b = b[copy(b, binary.LittleEndian.AppendUint64(nil, from.Uint64())):]
 	}
 	return n, nil
+}
+
+// moving returns the request that was let go last, and whether no other can be on its
+// way: those that wait for a body that it has read.
+func (s *sim) moving() (r *request, alone bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.current, !s.shared
 }
 
 // goroutine returns the number of the goroutine that calls it, which begins its
@@ -112,12 +128,26 @@ type client struct {
 	dice    *rand.Rand
 	made    int    // requests
 	request string // the one made last
+	twins   int
 }
 
 func (s *sim) client(kind string, n int, run func(*client)) {
 	c := &client{sim: s, name: fmt.Sprintf("%s%d", kind, n)}
 	c.dice = rand.New(rand.NewPCG(s.plan.seed, uint64(len(kind))<<40+uint64(kind[0])<<32+uint64(n)))
+	s.launch(c, run)
+}
+
+// twin starts another client that does something at the same time.
+func (c *client) twin(run func(*client)) {
+	c.twins++
+	t := &client{sim: c.sim, name: fmt.Sprintf("%st%d", c.name, c.twins), dice: rand.New(rand.NewPCG(c.dice.Uint64(), 0))}
+	c.launch(t, run)
+}
+
+func (s *sim) launch(c *client, run func(*client)) {
+	s.mu.Lock()
 	s.clients++
+	s.mu.Unlock()
 	go func() {
 		run(c)
 		s.mu.Lock()
@@ -142,6 +172,15 @@ func whoIs(ctx context.Context) string {
 func (c *client) tell(what string, effect func()) {
 	ctx := context.WithValue(context.Background(), whoKey{}, c.name)
 	_, _ = c.do(ctx, nil, note, what, func() any { effect(); return nil }) // only the end is an error
+}
+
+// idle does nothing for up to so many steps.
+func (s *sim) idle(who string, steps int) {
+	n := &call{who: who, kind: note, key: "idle", effect: func() any { return nil }, done: make(chan struct{}, 1)}
+	n.after = s.step() + steps
+	if s.park(n) {
+		<-n.done
+	}
 }
 
 // ask makes a request of a replica and waits for its answer, unless the replica

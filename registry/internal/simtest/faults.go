@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ingot-ml/ingot/registry/internal/record"
 	"github.com/ingot-ml/ingot/registry/internal/registers"
 )
 
@@ -29,6 +30,18 @@ const (
 )
 
 func (k kind) writes() bool { return k == cas || k == put || k == remove }
+
+// weight is how often a call stalls: most is at stake at a write, and where pushes
+// and collections meet.
+func (c *call) weight() float64 {
+	switch {
+	case c.kind == cas && c.key == record.CollectionKey:
+		return 5
+	case c.kind.writes():
+		return 1
+	}
+	return 0.2
+}
 
 // Faults of a call, as the caller sees them.
 var (
@@ -71,6 +84,8 @@ func (s *sim) release(c *call) {
 		s.resume(c, " answered", c.answer, c.err)
 	case c.ctx.Err() != nil:
 		s.canceled(c)
+	case c.kind == cas && c.key == record.CollectionKey && s.dice.Float64() < s.plan.slow:
+		s.hold(c) // everybody sees the new phase, and the collector has not gone on
 	case s.dice.Float64() >= s.plan.faults:
 		s.answer(c, "")
 	case c.kind.writes():
@@ -151,6 +166,9 @@ func (s *sim) hold(c *call) {
 	s.counts.Held++
 	s.trace.add(s.steps, c.words(" happens"))
 	c.answer, c.held = s.perform(c), true
+	if s.dice.IntN(2) == 0 {
+		s.stall(c)
+	}
 	if !s.park(c) {
 		panic("the scheduler has ended")
 	}

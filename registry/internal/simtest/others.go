@@ -141,9 +141,9 @@ func (c *client) read() {
 			v = c.modelOf(d)
 		}
 	}
-	began := c.step()
+	began, slow := c.step(), c.dice.IntN(2)*c.dice.IntN(200)
 	_, known, err := ask(c, intent{action: reads, repo: repo, digest: v.digest}, func(ctx context.Context, p *proc) (nothing, error) {
-		return nothing{}, v.readFrom(ctx, p, repo)
+		return nothing{}, v.readFrom(ctx, p, repo, slow)
 	})
 	c.tell("read", func() { c.judge.haveRead(repo, v, began, known, err) })
 }
@@ -157,7 +157,7 @@ func (j *judge) haveRead(repo name.Repo, v *model, began int, known bool, err er
 	case errors.Is(err, errWrong):
 		j.fail("I10", "%s@%s: %v", repo, v.digest.Short(), err)
 	case known && j.readableFor(repo, v.digest, began) && !errors.Is(err, errFault) &&
-		!errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, context.Canceled) && code(err) != openapi.CodeUnavailable:
+		!errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) && !errors.Is(err, context.Canceled) && code(err) != openapi.CodeUnavailable:
 		j.fail("I1", "%s@%s could be read all the time, and a reader got: %v", repo, v.digest.Short(), err)
 	}
 }
@@ -171,8 +171,9 @@ func (s *sim) modelOf(d chunker.Digest) *model {
 	return s.pool[0]
 }
 
-// readFrom reads the version and compares it with what was pushed.
-func (v *model) readFrom(ctx context.Context, p *proc, repo name.Repo) error {
+// readFrom reads the version and compares it with what was pushed. A slow reader
+// waits for some steps when it has learnt where the chunks are.
+func (v *model) readFrom(ctx context.Context, p *proc, repo name.Repo, slow int) error {
 	doc, err := p.Manifest(ctx, alice, repo, v.digest)
 	if err != nil {
 		return err
@@ -187,6 +188,9 @@ func (v *model) readFrom(ctx context.Context, p *proc, repo name.Repo) error {
 	located, err := p.Chunks(ctx, alice, repo, v.digest, indexes)
 	if err != nil {
 		return err
+	}
+	if slow > 0 {
+		p.index.idle(whoIs(ctx), slow)
 	}
 	for i, l := range located {
 		r, err := p.OpenChunk(ctx, l)

@@ -25,7 +25,7 @@ type plan struct {
 	page                                                  int   // of the store's list
 	untagged                                              time.Duration
 
-	faults, late, kills, pauses, stalls, jumps, impatience, sticky float64 // shares of calls or steps
+	faults, late, kills, pauses, stalls, slow, jumps, impatience, sticky float64 // shares of calls or steps
 }
 
 // newPlan draws the scenario of a seed. Some have no faults of a kind at all, some
@@ -35,11 +35,11 @@ func newPlan(seed uint64, dice *rand.Rand) plan {
 	return plan{
 		seed:     seed,
 		replicas: 1 + dice.IntN(3), pushers: 1 + dice.IntN(3), taggers: dice.IntN(2), deleters: 1 + dice.IntN(2),
-		readers: dice.IntN(2), sweeps: 1 + dice.IntN(3), movers: dice.IntN(3), spoilers: dice.IntN(3) / 2, rounds: 1 + dice.IntN(3), versions: 1 + dice.IntN(4),
+		readers: dice.IntN(3), sweeps: 1 + dice.IntN(3), movers: dice.IntN(3), spoilers: dice.IntN(3) / 2, rounds: 1 + dice.IntN(3), versions: 1 + dice.IntN(4),
 		planted: dice.IntN(3) > 0, bases: dice.IntN(2) == 0, skew: dice.IntN(3) == 0, memory: int64(dice.IntN(2)), page: int(some(2, 7, 1000)),
 		untagged: time.Duration(dice.IntN(4)/3) * time.Hour,
 		faults:   some(0, 0.01, 0.05, 0.2), late: some(0, 0.01, 0.05), kills: some(0, 0, 0.002, 0.01),
-		pauses: some(0, 0, 0.003, 0.01), stalls: some(0, 0.02, 0.1), jumps: some(0, 0, 0.002, 0.01), impatience: some(0, 0.005, 0.02),
+		pauses: some(0, 0, 0.003, 0.01), stalls: some(0, 0.02, 0.1), slow: some(0, 0.5), jumps: some(0, 0, 0.002, 0.01), impatience: some(0, 0.005, 0.02),
 		sticky: some(0, 0.5, 0.8, 0.95),
 	}
 }

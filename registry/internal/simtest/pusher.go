@@ -71,6 +71,9 @@ func (c *client) push() {
 		push, _, err := ask(c, intent{action: pushes, repo: repo}, func(ctx context.Context, p *proc) (openapi.Push, error) {
 			return p.StartPush(ctx, alice, repo)
 		})
+		if err == nil && c.dice.IntN(4) == 0 { // as a client does that has lost patience and its memory
+			c.twin(func(c *client) { c.upload(push.ID, repo, v) })
+		}
 		if err == nil && c.upload(push.ID, repo, v) {
 			return
 		}

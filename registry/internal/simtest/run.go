@@ -77,6 +77,9 @@ func (s *sim) people(kind string, n int, do func(*client)) {
 	for i := range n {
 		s.client(kind, i, func(c *client) {
 			for range s.plan.rounds {
+				if c.dice.IntN(2) == 0 {
+					c.idle(c.name, c.dice.IntN(200))
+				}
 				do(c)
 			}
 		})

@@ -144,7 +144,7 @@ func (s *sim) checkReads(ctx context.Context, p *proc) {
 				s.judge.fail("heal", "%s cannot be healed: %v", key, err)
 			}
 		}
-		if err := v.readFrom(ctx, p, repo); err != nil {
+		if err := v.readFrom(ctx, p, repo, 0); err != nil {
 			s.judge.fail("I1", "%s cannot be read at the end: %v", key, err)
 		}
 	}

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing/synctest"
 	"time"
+
+	"github.com/ingot-ml/ingot/registry/internal/placement"
 )
 
 // sim is one scenario on its way. Everything but what mu protects belongs to the
@@ -32,6 +34,8 @@ type sim struct {
 	parked   []*call             // by their identity
 	requests []*request          // open ones, by their identity
 	running  map[uint64]*request // by their goroutines
+	current  *request            // that was let go last
+	shared   bool                // others may have been waiting for the same
 	clients  int                 // that have not ended
 	now      time.Time
 	steps    int
@@ -226,7 +230,7 @@ func (s *sim) choose() *call {
 			c = able[i]
 		}
 	}
-	if c.kind.writes() && c.after == 0 && s.dice.Float64() < s.plan.stalls {
+	if c.kind != note && c.after == 0 && s.dice.Float64() < s.plan.stalls*c.weight() {
 		s.stall(c)
 		return s.choose()
 	}
@@ -243,7 +247,7 @@ func (c *call) ready() int {
 	return max(c.after, c.proc.paused)
 }
 
-// stall holds a write up for so long that everybody else overtakes it: what was read
+// stall holds a call up for so long that everybody else overtakes it: what was read
 // before it is out of date by then.
 func (s *sim) stall(c *call) {
 	s.counts.Stalls++
@@ -260,7 +264,19 @@ func (s *sim) resume(c *call, what string, answer any, err error) {
 	s.counts.Steps++
 	s.trace.add(s.steps, c.words(what))
 	c.answer, c.err = answer, err
+	s.move(c)
 	c.done <- struct{}{}
+}
+
+// move notes whose call returns.
+func (s *sim) move(c *call) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.current, s.shared = nil, strings.HasPrefix(c.key, placement.Bodies.Prefix())
+	at, ok := slices.BinarySearchFunc(s.requests, c.who, func(r *request, who string) int { return strings.Compare(r.who, who) })
+	if ok {
+		s.current = s.requests[at]
+	}
 }
 
 func (c *call) words(what string) string {

@@ -2,48 +2,96 @@ package simtest_test
 
 import (
 	"fmt"
+	"math"
 	"os"
+	"runtime"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/ingot-ml/ingot/registry/internal/simtest"
 )
 
-// The seeds of TestSimulation when nobody asks for others.
-const seeds = 300
+// seeds is how many TestSimulation plays when nobody asks for others.
+const seeds = 250
 
 // TestSimulation plays scenarios. INGOT_SIM_SEED plays one and prints its schedule,
-// INGOT_SIM_SEEDS plays so many, INGOT_SIM_TIME as many as there is time for, from
-// INGOT_SIM_FROM on.
+// INGOT_SIM_SEEDS plays so many, INGOT_SIM_TIME as many as there is time for, on all
+// processors; both from INGOT_SIM_FROM on.
 func TestSimulation(t *testing.T) {
 	if seed, ok := number(t, "INGOT_SIM_SEED"); ok {
 		report(t, simtest.Run(t, seed, func(line string) { fmt.Println(line) }))
 		return
 	}
-	from, _ := number(t, "INGOT_SIM_FROM")
-	n, ok := number(t, "INGOT_SIM_SEEDS")
-	if !ok {
-		n = seeds
+	b := &batch{workers: 1, began: time.Now()}
+	b.from, _ = number(t, "INGOT_SIM_FROM")
+	var ok bool
+	if b.seeds, ok = number(t, "INGOT_SIM_SEEDS"); !ok {
+		b.seeds = seeds
 	}
-	limit, err := time.ParseDuration("0" + os.Getenv("INGOT_SIM_TIME"))
-	if err != nil {
-		t.Fatal(err)
+	if text := os.Getenv("INGOT_SIM_TIME"); text != "" {
+		limit, err := time.ParseDuration(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.seeds, b.end, b.workers = math.MaxUint64, b.began.Add(limit), uint64(runtime.GOMAXPROCS(0))
 	}
-	var total simtest.Counts
-	began := time.Now()
-	played := uint64(0)
-	for ; limit > 0 && time.Since(began) < limit || limit == 0 && played < n; played++ {
-		r := simtest.Run(t, from+played, nil)
-		total.Add(r.Counts)
+	t.Cleanup(func() { b.sum(t) })
+	for w := range b.workers {
+		t.Run(fmt.Sprintf("worker%d", w), func(t *testing.T) {
+			t.Parallel()
+			b.play(t, w)
+		})
+	}
+}
+
+// batch is a row of seeds, and what came of them so far.
+type batch struct {
+	from, seeds, workers uint64
+	began, end           time.Time // no end, if zero
+
+	mu        sync.Mutex // protects the fields below
+	total     simtest.Counts
+	undecided int
+	played    int
+	broken    bool
+}
+
+// play plays every seed of the batch whose turn it is at this worker.
+func (b *batch) play(t *testing.T, worker uint64) {
+	for i := worker; i < b.seeds && (b.end.IsZero() || time.Now().Before(b.end)); i += b.workers {
+		r := simtest.Run(t, b.from+i, nil)
+		if b.add(r) {
+			return
+		}
 		if r.Broken != nil {
 			replay(t, r)
-			break
+			return
 		}
 	}
-	took := time.Since(began)
-	t.Logf("%d scenarios in %v, %.0f a second: %+v", played, took.Round(time.Millisecond), float64(played)/took.Seconds(), total)
-	t.Logf("%d faults", total.Faults())
+}
+
+// add counts a scenario. It tells whether another has failed, which ends the batch.
+func (b *batch) add(r simtest.Result) (end bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	end = b.broken
+	b.broken = b.broken || r.Broken != nil
+	b.total.Add(r.Counts)
+	b.undecided += r.Undecided
+	b.played++
+	return end
+}
+
+func (b *batch) sum(t *testing.T) {
+	took := time.Since(b.began)
+	t.Logf("%d scenarios from seed %d on in %v, %.0f a second; %d calls, %d faults", b.played, b.from, took.Round(time.Second),
+		float64(b.played)/took.Seconds(), b.total.Steps, b.total.Faults())
+	t.Logf("%+v", b.total)
+	if b.undecided > 0 {
+		t.Logf("the history of %d tags was too long to check", b.undecided)
+	}
 }
 
 func number(t *testing.T, variable string) (uint64, bool) {
@@ -84,7 +132,7 @@ func replay(t *testing.T, r simtest.Result) {
 
 // TestDeterminism plays scenarios twice.
 func TestDeterminism(t *testing.T) {
-	for seed := range uint64(60) {
+	for seed := range uint64(40) {
 		a, b := simtest.Run(t, seed, nil), simtest.Run(t, seed, nil)
 		if a.Hash != b.Hash || a.Counts != b.Counts {
 			t.Fatalf("seed %d: hash %016x with %+v, then %016x with %+v", seed, a.Hash, a.Counts, b.Hash, b.Counts)
