@@ -88,7 +88,7 @@ func (m mistake) plant(root string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }() // what stays lies among the system's temporary files
 	overlay, err := m.overlay(root, dir)
 	if err != nil {
 		return "", err

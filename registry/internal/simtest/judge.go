@@ -75,7 +75,7 @@ func newJudge(s *sim) *judge {
 // fail notes that an invariant does not hold. What comes after it is of no interest.
 func (j *judge) fail(invariant, format string, args ...any) {
 	if j.broken == nil {
-		j.broken = fmt.Errorf("%s: %s, at step %d, by %s", invariant, fmt.Sprintf(format, args...), j.steps, j.author())
+		j.broken = fmt.Errorf("%s: %s, at step %d, by %s", invariant, mask(fmt.Sprintf(format, args...)), j.steps, j.author())
 	}
 }
 

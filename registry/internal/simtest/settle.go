@@ -44,6 +44,19 @@ func (s *sim) settle() {
 	}
 	s.checkLeaks()
 	s.checkReads(ctx, p)
+	s.checkGoesOn(ctx, p)
+}
+
+// checkGoesOn wants the registry to take a push, whatever has become of it.
+func (s *sim) checkGoesOn(ctx context.Context, p *proc) {
+	repo, v := repos[0], s.pool[1]
+	err := s.pushAgain(ctx, p, repo, v)
+	if err == nil {
+		err = v.readFrom(ctx, p, repo, 0)
+	}
+	if err != nil {
+		s.judge.fail("liveness", "a push without faults fails: %v", err)
+	}
 }
 
 // finishMoves ends the moves of versions that somebody has left in the middle, as a
