@@ -32,7 +32,7 @@ func TestPullFromStore(t *testing.T) {
 	}))
 	defer store.Close()
 	f.front = func(w http.ResponseWriter, q *http.Request) bool {
-		if q.URL.Query().Get("direct") != openapi.DirectYes {
+		if q.URL.Query().Get("direct") != openapi.Yes {
 			return false
 		}
 		sent.Add(1)

@@ -25,6 +25,7 @@ import (
 type pass struct {
 	*push
 	id       string
+	fresh    bool // nothing was uploaded before
 	files    []*pushed
 	external external
 
@@ -54,9 +55,9 @@ type piece struct {
 	plain  []byte
 }
 
-func newPass(p *push, id string) *pass {
+func newPass(p *push, id string, fresh bool) *pass {
 	pass := &pass{
-		push: p, id: id, seen: map[chunker.Digest]struct{}{},
+		push: p, id: id, fresh: fresh, seen: map[chunker.Digest]struct{}{},
 		plain:   newPool(plainBuffers, chunker.MaxSize),
 		encoded: newPool(encodedBuffers, maxEncoded),
 		batches: newPool(batchBuffers, batchSize),

@@ -106,11 +106,11 @@ func (p *push) do(ctx context.Context) (*manifest.Manifest, openapi.Committed, e
 }
 
 func (p *push) attempt(ctx context.Context) (*manifest.Manifest, openapi.Committed, error) {
-	id, err := p.open(ctx)
+	id, fresh, err := p.open(ctx)
 	if err != nil {
 		return nil, openapi.Committed{}, err
 	}
-	pass := newPass(p, id)
+	pass := newPass(p, id, fresh)
 	if err := pass.all(ctx); err != nil {
 		return nil, openapi.Committed{}, err
 	}
@@ -122,24 +122,25 @@ func (p *push) attempt(ctx context.Context) (*manifest.Manifest, openapi.Committ
 	return m, done, err
 }
 
-// open goes on with the push of the journal if that is open, or starts one.
-func (p *push) open(ctx context.Context) (string, error) {
+// open goes on with the push of the journal if that is open, or starts one, which is
+// fresh.
+func (p *push) open(ctx context.Context) (id string, fresh bool, err error) {
 	if id := p.journal.Load(); id != "" {
 		was, err := p.pushState(ctx, id)
 		var refused *openapi.Error
 		if err != nil && !errors.As(err, &refused) {
-			return "", err
+			return "", false, err
 		}
 		if err == nil && was.State == openapi.PushOpen && was.Repo == p.ref.Repo.String() {
-			return id, nil
+			return id, false, nil
 		}
 	}
 	started, err := p.startPush(ctx, p.ref.Repo)
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
 	p.journal.Save(started.ID)
-	return started.ID, nil
+	return started.ID, true, nil
 }
 
 // commit commits doc. again uploads the chunks that the registry misses.

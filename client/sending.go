@@ -20,7 +20,7 @@ func (p *pass) ask(ctx context.Context, in <-chan *piece, out chan<- *piece) err
 		for _, g := range group {
 			digests = append(digests, g.digest[:]...)
 		}
-		bitmap, err := p.missing(ctx, p.id, digests)
+		bitmap, err := p.missing(ctx, p.id, p.fresh, digests)
 		if err != nil {
 			return err
 		}

@@ -21,11 +21,15 @@ func (r *Registry) pushState(ctx context.Context, id string) (openapi.Push, erro
 	return get[openapi.Push](ctx, r, nil, "v1", "pushes", id)
 }
 
-// missing returns a bitmap of the digests that the push has to upload.
-func (r *Registry) missing(ctx context.Context, id string, digests []byte) (bitmap []byte, err error) {
+// missing returns a bitmap of the digests that the push has to upload. fresh is for
+// a push that was begun a moment ago.
+func (r *Registry) missing(ctx context.Context, id string, fresh bool, digests []byte) (bitmap []byte, err error) {
 	q := wire.Request{
 		Method: http.MethodPost, Path: []string{"v1", "pushes", id, "missing"},
 		Type: openapi.MediaDigests, Accept: openapi.MediaBitmap, Body: digests,
+	}
+	if fresh {
+		q.Query = query("fresh", openapi.Yes)
 	}
 	want := (len(digests)/chunker.DigestSize + 7) / 8
 	err = r.wire.Call(ctx, q, func(a wire.Answer) (err error) {

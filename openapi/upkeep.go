@@ -8,9 +8,10 @@ const (
 	MaxAnomalies = 100
 )
 
-// DirectYes is the value of the parameter "direct" with which a caller allows to be
-// sent to the store for a chunk.
-const DirectYes = "yes"
+// Yes is the value of the parameter "direct", with which a caller allows to be sent
+// to the store for a chunk, and of "fresh", with which it says that it has uploaded
+// nothing before.
+const Yes = "yes"
 
 // GCRequest asks for a collection.
 type GCRequest struct {

@@ -62,7 +62,7 @@ func (c *Caller) exchange(ctx context.Context, target *url.URL, q Request, read 
 	if q.Direct && c.direct.allowed() {
 		there := *target
 		values := there.Query()
-		values.Set("direct", openapi.DirectYes)
+		values.Set("direct", openapi.Yes)
 		there.RawQuery = values.Encode()
 		err := c.attempt(ctx, there.String(), q, read)
 		if ctx.Err() != nil || !errors.Is(err, errElsewhere) {

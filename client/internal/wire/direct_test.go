@@ -26,7 +26,7 @@ func sending(t *testing.T) *sent {
 	s := &sent{}
 	s.caller, _ = caller(t, time.Millisecond, func(w http.ResponseWriter, q *http.Request) {
 		s.asked.Add(1)
-		if q.URL.Query().Get("direct") == openapi.DirectYes {
+		if q.URL.Query().Get("direct") == openapi.Yes {
 			s.direct.Add(1)
 			w.Header().Set("Location", s.address)
 			w.WriteHeader(http.StatusTemporaryRedirect)

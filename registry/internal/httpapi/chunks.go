@@ -21,7 +21,7 @@ func (a *API) getChunk(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	direct, err := directOf(c)
+	direct, err := saysYes(c, "direct")
 	if err != nil {
 		return err
 	}
@@ -54,16 +54,6 @@ func (a *API) getChunk(c echo.Context) error {
 	header.Set("Ingot-Chunk", chunk.Digest.String())
 	a.stream(c, openapi.MediaChunk, chunk.Length, func(w io.Writer) error { return copyChunk(w, r, chunk) })
 	return nil
-}
-
-// directOf tells whether the caller of a chunk may be sent to the store for it.
-func directOf(c echo.Context) (bool, error) {
-	switch direct := c.QueryParam("direct"); direct {
-	case "", openapi.DirectYes:
-		return direct != "", nil
-	default:
-		return false, openapi.Errorf(openapi.CodeBadRequest, "direct %.20q: want %q, or nothing", direct, openapi.DirectYes)
-	}
 }
 
 // elsewhere returns where the caller can get the chunk, if anywhere. A store that

@@ -36,6 +36,10 @@ func (f *failing) Missing(context.Context, access.Principal, string, []chunker.D
 	return nil, f.err
 }
 
+func (f *failing) MissingFresh(context.Context, access.Principal, string, []chunker.Digest) ([]bool, error) {
+	return nil, f.err
+}
+
 func (f *failing) Commit(context.Context, access.Principal, string, []byte, string, string) (c openapi.Committed, err error) {
 	return c, f.err
 }

@@ -43,6 +43,10 @@ func (f *fake) Missing(context.Context, access.Principal, string, []chunker.Dige
 	return f.missing, nil
 }
 
+func (f *fake) MissingFresh(context.Context, access.Principal, string, []chunker.Digest) ([]bool, error) {
+	return f.missing, nil
+}
+
 func (f *fake) PutChunk(_ context.Context, _ access.Principal, _ string, _ chunker.Digest, enc []byte) (openapi.Received, error) {
 	return f.putChunk(enc)
 }

@@ -111,3 +111,13 @@ func refOf(c echo.Context, param string) (name.Ref, error) {
 	ref, err := name.ParseRef(s)
 	return ref, badName(err)
 }
+
+// saysYes reads a parameter that is openapi.Yes or nothing.
+func saysYes(c echo.Context, param string) (bool, error) {
+	switch value := c.QueryParam(param); value {
+	case "", openapi.Yes:
+		return value != "", nil
+	default:
+		return false, openapi.Errorf(openapi.CodeBadRequest, "%s %.20q: want %q, or nothing", param, value, openapi.Yes)
+	}
+}

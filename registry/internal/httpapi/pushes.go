@@ -36,6 +36,10 @@ func (a *API) findMissing(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	fresh, err := saysYes(c, "fresh")
+	if err != nil {
+		return err
+	}
 	body, release, err := a.document(c, openapi.MediaDigests, openapi.MaxMissing*chunker.DigestSize, 2)
 	if err != nil {
 		return err
@@ -46,7 +50,11 @@ func (a *API) findMissing(c echo.Context) error {
 		return err
 	}
 	r := c.Request()
-	missing, err := a.service.Missing(r.Context(), a.principal(r), id, digests)
+	ask := a.service.Missing
+	if fresh {
+		ask = a.service.MissingFresh
+	}
+	missing, err := ask(r.Context(), a.principal(r), id, digests)
 	if err != nil {
 		return err
 	}

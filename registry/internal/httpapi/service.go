@@ -31,6 +31,8 @@ type Pushes interface {
 	Push(ctx context.Context, p access.Principal, id string) (openapi.Push, error)
 	// Missing tells, for each digest, whether the push has to upload it.
 	Missing(ctx context.Context, p access.Principal, id string, digests []chunker.Digest) ([]bool, error)
+	// MissingFresh is Missing for a push that has uploaded nothing through others.
+	MissingFresh(ctx context.Context, p access.Principal, id string, digests []chunker.Digest) ([]bool, error)
 	Commit(ctx context.Context, p access.Principal, id string, doc []byte, tag, expect string) (openapi.Committed, error)
 }
 

@@ -22,18 +22,26 @@ const maxSources = 16
 
 // Missing tells for each digest whether the push must upload it: step P1.
 func (s *Service) Missing(ctx context.Context, p access.Principal, id string, digests []chunker.Digest) ([]bool, error) {
+	return s.missing(ctx, p, id, digests, s.find)
+}
+
+// MissingFresh is Missing for a push that has uploaded nothing which this replica
+// does not know of, as its client says. The store is not asked for what it may have
+// uploaded elsewhere, chunk by chunk. If the client is wrong, it uploads again.
+func (s *Service) MissingFresh(ctx context.Context, p access.Principal, id string, digests []chunker.Digest) ([]bool, error) {
+	return s.missing(ctx, p, id, digests, s.findKnown)
+}
+
+// finder is find or findKnown.
+type finder func(context.Context, access.Principal, *record.Push, *upload, []chunker.Digest) ([]found, error)
+
+func (s *Service) missing(ctx context.Context, p access.Principal, id string, digests []chunker.Digest, find finder) ([]bool, error) {
 	if len(digests) > openapi.MaxMissing {
 		return nil, openapi.Errorf(openapi.CodeTooLarge, "%d digests, at most %d at a time", len(digests), openapi.MaxMissing)
 	}
 	rec, u, err := s.openPush(ctx, p, id)
 	if err != nil {
 		return nil, err
-	}
-	find := s.find
-	if u.begun.Load() {
-		// The store is not asked for what other replicas may have taken meanwhile: to
-		// upload it again does no harm, and a question for each chunk is slow.
-		find = s.findKnown
 	}
 	places, err := find(ctx, p, rec, u, digests)
 	if err != nil {

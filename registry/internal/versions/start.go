@@ -43,7 +43,6 @@ func (s *Service) StartPush(ctx context.Context, p access.Principal, repo name.R
 	if _, err := s.book.Swap(ctx, record.PushKey(id), registers.Absent, &rec); err != nil {
 		return openapi.Push{}, fmt.Errorf("start push: %w", err)
 	}
-	s.uploads.get(id, rec.Since).begin()
 	return viewPush(&rec, id), nil
 }
 

@@ -22,7 +22,6 @@ type found struct {
 // from the registers and the store.
 type upload struct {
 	id    string
-	begun atomic.Bool // by this process, which remembers all that it has taken since
 	taken atomic.Pointer[taken]
 
 	mu      sync.Mutex // protects the fields below; never held across a call
@@ -44,8 +43,6 @@ type judged struct {
 func newUpload(id string, since uint64) *upload {
 	return &upload{id: id, epoch: since, have: map[chunker.Digest]found{}, bundles: map[string]bool{}}
 }
-
-func (u *upload) begin() { u.begun.Store(true) }
 
 // taken is a push as it was read when it took a chunk. It is never changed.
 type taken struct {
