@@ -100,7 +100,9 @@ func compile(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.Command("go", "build", "-o", path, "../../cmd/ingot").CombinedOutput(); err != nil {
+	cmd := exec.Command("go", "build", "-trimpath", "-o", path, "../../cmd/ingot")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as "make build" has it, whose packages are compiled
+	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("build ingot: %v\n%s", err, out)
 	}
 	return path
