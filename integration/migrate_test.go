@@ -196,7 +196,9 @@ func (r *registry) killMigration(s *store, from, to string, puts int) {
 	if err := cmd.Process.Kill(); err != nil {
 		r.t.Fatal(err)
 	}
-	<-ended
+	if err := <-ended; err == nil {
+		r.t.Fatal("the migration ended well before it was killed")
+	}
 }
 
 // TestMigrateFromWritten copies a store that is in use: the bulk arrives, and the

@@ -76,7 +76,6 @@ func OpenRegisters(path string) (*Registers, error) {
 	return r, nil
 }
 
-// syncFolder makes the name of a new file durable, which bbolt leaves to us.
 // OpenReadOnly opens registers that nobody writes: several processes may have them
 // open so, and none may have them open otherwise. The file must be there.
 func OpenReadOnly(path string) (*Registers, error) {
@@ -95,6 +94,7 @@ func OpenReadOnly(path string) (*Registers, error) {
 	return r, nil
 }
 
+// syncFolder makes the name of a new file durable, which bbolt leaves to us.
 func syncFolder(path string) error {
 	f, err := os.Open(path)
 	if err != nil {

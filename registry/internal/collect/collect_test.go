@@ -304,8 +304,8 @@ func TestDamagedBody(t *testing.T) {
 	w.push(v, "main")
 	w.push(gone, "gone")
 	w.remove(gone, "gone")
-	for info := range w.hooked.List(t.Context(), "b/acme/model/"+v.digest.String(), "") {
-		if err := w.hooked.Memory.Delete(t.Context(), []string{info.Name}); err != nil {
+	for info, err := range w.hooked.List(t.Context(), "b/acme/model/"+v.digest.String(), "") {
+		if err = errors.Join(err, w.hooked.Memory.Delete(t.Context(), []string{info.Name})); err != nil {
 			t.Fatal(err)
 		}
 	}

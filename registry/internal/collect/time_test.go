@@ -120,7 +120,10 @@ func TestOldLists(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		lists := func() (n int) {
-			for range w.hooked.List(t.Context(), placement.Lists.Prefix(), "") {
+			for _, err := range w.hooked.List(t.Context(), placement.Lists.Prefix(), "") {
+				if err != nil {
+					t.Fatal(err)
+				}
 				n++
 			}
 			return n
