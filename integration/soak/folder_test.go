@@ -17,7 +17,7 @@ type folder struct{ dir string }
 
 func (f *folder) replicas() int { return 1 }
 
-func (f *folder) pace() time.Duration { return 500 * time.Millisecond }
+func (f *folder) pace() time.Duration { return time.Second }
 
 func (f *folder) serve(int) (args, environ []string) {
 	return []string{"--data", f.dir, "--reserve", "none"}, nil
