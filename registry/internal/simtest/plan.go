@@ -20,7 +20,7 @@ type plan struct {
 	rounds                                                int  // of each client
 	versions                                              int  // that clients choose from
 	planted, bases                                        bool // a version is there from the start; its chunks have bases
-	skew                                                  bool
+	skew, tagless                                         bool
 	memory                                                int64 // 0 is plenty
 	page                                                  int   // of the store's list
 	untagged                                              time.Duration
@@ -32,7 +32,7 @@ type plan struct {
 // have hardly anything else.
 func newPlan(seed uint64, dice *rand.Rand) plan {
 	some := func(from ...float64) float64 { return from[dice.IntN(len(from))] }
-	return plan{
+	p := plan{
 		seed:     seed,
 		replicas: 1 + dice.IntN(3), pushers: 1 + dice.IntN(3), taggers: dice.IntN(2), deleters: 1 + dice.IntN(2),
 		readers: dice.IntN(3), sweeps: 1 + dice.IntN(3), movers: dice.IntN(3), spoilers: dice.IntN(3) / 2, rounds: 1 + dice.IntN(3), versions: 1 + dice.IntN(4),
@@ -42,6 +42,21 @@ func newPlan(seed uint64, dice *rand.Rand) plan {
 		pauses: some(0, 0, 0.003, 0.01), stalls: some(0, 0.02, 0.1), slow: some(0, 0.5), jumps: some(0, 0, 0.002, 0.01), impatience: some(0, 0.005, 0.02),
 		sticky: some(0, 0.5, 0.8, 0.95),
 	}
+	if dice.IntN(4) == 0 {
+		p.duel(dice)
+	}
+	return p
+}
+
+// duel makes it a scenario in which little fails, but pushes, retirements and slow
+// collections meet all the time: what goes wrong there needs many of them in one
+// order.
+func (p *plan) duel(dice *rand.Rand) {
+	p.tagless, p.planted, p.versions, p.rounds, p.untagged = true, true, 2, 4, 0
+	p.pushers, p.deleters, p.sweeps = 2+dice.IntN(2), 2, 1+dice.IntN(2)
+	p.taggers, p.readers, p.movers, p.spoilers = 0, 0, 0, 0
+	p.faults, p.late, p.kills, p.pauses, p.jumps, p.impatience = 0, 0, 0, 0, 0, 0
+	p.stalls, p.slow = 0.05, 0.9
 }
 
 func (p *plan) String() string { type bare plan; return fmt.Sprintf("%+v", bare(*p)) }

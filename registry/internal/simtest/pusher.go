@@ -84,7 +84,7 @@ func (c *client) push() {
 // to be started.
 func (c *client) upload(id string, repo name.Repo, v *model) bool {
 	tag := ""
-	if c.dice.IntN(3) == 0 {
+	if !c.plan.tagless && c.dice.IntN(3) == 0 {
 		tag = c.tag()
 	}
 	missing := v.order
