@@ -21,24 +21,25 @@ import (
 // something else. What was acknowledged stays readable; versions can be removed, and
 // what they had can be collected, though nothing is free; and then there is room again.
 func TestFullDisk(t *testing.T) {
-	for kind, mib := range map[string]int64{"ext4": 96, "xfs": 320} {
+	for kind, mib := range map[string]int64{"ext4": 160, "xfs": 320} {
 		t.Run(kind, func(t *testing.T) {
 			d := newDisk(t, kind, mib)
-			leave(t, d.dir, 56<<20)
+			leave(t, d.dir, 80<<20)
 			s := newServer(t, program(t), filepath.Join(d.dir, "data"))
 			s.start()
 			f := &filler{t: t, server: s, registry: s.client(), dir: t.TempDir(), held: map[int]chunker.Digest{}}
 			f.pushUntilFull()
 			f.compare()
 			fill(t, filepath.Join(d.dir, "other"))
-			f.removeHalf()
+			f.removeMost()
 			f.collect()
 			f.compare()
 			f.pushUntilFull()
+			fill(t, filepath.Join(d.dir, "more"))
 			s.kill()
-			s.start() // on the full disk
+			s.start()
 			f.compare()
-			f.removeHalf()
+			f.removeMost()
 			f.collect()
 			f.compare()
 		})
@@ -137,11 +138,11 @@ func (f *filler) compare() {
 	}
 }
 
-// removeHalf removes every second version, with its tag.
-func (f *filler) removeHalf() {
+// removeMost removes two of three versions, with their tags.
+func (f *filler) removeMost() {
 	f.t.Helper()
 	for number, digest := range f.held {
-		if number%2 == f.next%2 {
+		if number%3 == 0 {
 			continue
 		}
 		err := f.registry.DeleteTag(f.t.Context(), fullRepo, fmt.Sprint("v", number), "")

@@ -16,15 +16,12 @@ type Ballast struct {
 	Size int64
 }
 
-// tight is how little free space stops the registers too.
-const tight = 1 << 20
-
-// MakeRoom gives the ballast away if nothing else is free, and reports whether it did.
-// It is for whoever opens the registers on the same disk, which cannot be opened
-// without any room.
+// MakeRoom gives the ballast away if less is free than it holds, and reports whether it
+// did. It is for whoever opens registers and an index on the same disk, which cannot be
+// opened without any room.
 func (b Ballast) MakeRoom() (bool, error) {
 	free, err := freeBytes(filepath.Dir(b.Path))
-	if err != nil || free > tight {
+	if err != nil || free >= b.Size {
 		return false, err
 	}
 	return b.drop()

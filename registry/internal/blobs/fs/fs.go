@@ -73,6 +73,9 @@ func (s *Store) Put(ctx context.Context, name string, parts ...[]byte) error {
 	if err != nil {
 		return fmt.Errorf("put blob: %w", translate(err))
 	}
+	if !s.exempt(name) { // else a full disk is being collected from
+		s.opts.Ballast.take(s.opts.Reserve)
+	}
 	return nil
 }
 
@@ -188,7 +191,7 @@ func (s *Store) Delete(ctx context.Context, names []string) error {
 			return fmt.Errorf("delete blob: %w", translate(err))
 		}
 	}
-	s.opts.Ballast.take(s.opts.Reserve)
+	s.opts.Ballast.take(s.opts.Reserve) // XFS may count later what it has freed: see Put
 	return nil
 }
 
