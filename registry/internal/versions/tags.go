@@ -3,6 +3,7 @@ package versions
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -87,6 +88,8 @@ func (s *Service) setTag(ctx context.Context, p access.Principal, repo name.Repo
 				continue
 			} else if err != nil {
 				return openapi.Tag{}, fmt.Errorf("set tag %s:%s: %w", repo, tag, err)
+			} else if v == registers.Absent {
+				return viewTag(&rec, tag) // it was there, and somebody has moved it since
 			}
 		}
 		kept, err := s.keep(ctx, repo, d)
@@ -101,13 +104,35 @@ func (s *Service) setTag(ctx context.Context, p access.Principal, repo name.Repo
 	return openapi.Tag{}, conflict("tag %s:%s: others move it: try again", repo, tag)
 }
 
-// swapTag writes where a tag points, and tells that it has changed.
+// swapTag writes where a tag points, and tells that it has changed. The version is
+// registers.Absent when somebody has moved the tag since.
 func (s *Service) swapTag(ctx context.Context, repo name.Repo, tag string, v registers.Version, rec *record.Tag) (registers.Version, error) {
 	v, err := s.book.Swap(ctx, record.TagKey(repo, tag), v, rec)
+	if isConflict(err) && errors.Is(err, registers.ErrUnknown) {
+		v, err = registers.Absent, s.overtaken(ctx, repo, tag, rec, err)
+	}
 	if err == nil && s.TagChanged != nil {
 		s.TagChanged(repo, openapi.TagEvent{Repo: repo.String(), Tag: tag, Digest: rec.Digest, Updated: rec.At})
 	}
 	return v, err
+}
+
+// overtaken finds out whether rec was written before somebody else wrote over it,
+// which Swap could not tell: what comes next says what was there before. Writing it
+// again then would undo what others have done since. It returns nil if it was
+// written, and the conflict if not.
+func (s *Service) overtaken(ctx context.Context, repo name.Repo, tag string, rec *record.Tag, conflict error) error {
+	var now record.Tag
+	if _, err := s.book.Load(ctx, record.TagKey(repo, tag), &now); err != nil {
+		return err
+	}
+	switch {
+	case now.Seq == rec.Seq+1 && now.Prev == rec.Digest:
+		return nil
+	case now.Seq <= rec.Seq+1:
+		return conflict
+	}
+	return openapi.Errorf(openapi.CodeUnavailable, "tag %s: others move it, and what became of this write is not known: look and try again", tagName(repo, tag))
 }
 
 // checkExpect compares where a tag is with where it should be. A tag that is
@@ -154,7 +179,7 @@ func (s *Service) untag(ctx context.Context, repo name.Repo, tag string, rec *re
 	for _, digest := range []string{rec.Prev, ""} {
 		rec.Prev, rec.Digest = rec.Digest, digest
 		var err error
-		if v, err = s.swapTag(ctx, repo, tag, v, rec); isConflict(err) {
+		if v, err = s.swapTag(ctx, repo, tag, v, rec); isConflict(err) || err == nil && v == registers.Absent {
 			return gone // somebody has moved it since
 		} else if err != nil {
 			return fmt.Errorf("take tag %s back: %w", tagName(repo, tag), err)
