@@ -58,16 +58,23 @@ func (f *fitness) note(ctx context.Context, space *s3.Space, logger *slog.Logger
 	}
 }
 
-// probe returns nil if the store has what several replicas need.
-func probe(ctx context.Context, space *s3.Space) (err error) {
+// probe returns nil if the store has what several replicas need. It looks through two
+// clients, with connections of their own.
+func probe(ctx context.Context, space *s3.Space, opts s3.Options) (err error) {
+	second, err := s3.Dial(ctx, space.Location(), opts)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, second.Close()) }()
 	scratch, clear, err := space.Scratch(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, clear(context.WithoutCancel(ctx))) }()
+	other := scratch.Through(second)
 	findings, err := doctor.Examine(ctx, doctor.Store{
-		Registers: []registers.Engine{scratch.Registers()},
-		Blobs:     []blobs.Store{scratch.Blobs()},
+		Registers: []registers.Engine{scratch.Registers(), other.Registers()},
+		Blobs:     []blobs.Store{scratch.Blobs(), other.Blobs()},
 		Sweeper:   scratch.Blobs(),
 		Now:       time.Now,
 		Rand:      rand.Reader,

@@ -124,7 +124,7 @@ func (p *place) openStore(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
-	space, err := s3.Dial(ctx, loc, s3.Options{Buckets: c.Buckets, Alone: c.Alone, Logger: c.Logger})
+	space, err := s3.Dial(ctx, loc, optionsOf(c))
 	if err != nil {
 		return err
 	}
@@ -141,6 +141,10 @@ func (p *place) openStore(ctx context.Context, c Config) error {
 	return p.openCache(c.Data, cluster)
 }
 
+func optionsOf(c Config) s3.Options {
+	return s3.Options{Buckets: c.Buckets, Alone: c.Alone, Logger: c.Logger}
+}
+
 func (p *place) join(ctx context.Context, c Config) (s3.Cluster, error) {
 	if c.ReadOnly {
 		return p.space.Look(ctx)
@@ -152,7 +156,7 @@ func (p *place) join(ctx context.Context, c Config) (s3.Cluster, error) {
 		return cluster, err
 	}
 	began := time.Now()
-	if err := probe(ctx, p.space); err != nil {
+	if err := probe(ctx, p.space, optionsOf(c)); err != nil {
 		return s3.Cluster{}, fmt.Errorf("%s: %w", c.Store, err)
 	}
 	c.Logger.Info("the store is fit for several replicas", "store", c.Store, "seconds", time.Since(began).Seconds())

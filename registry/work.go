@@ -28,6 +28,7 @@ func (r *Registry) begin(idle time.Duration) {
 	if r.place.shared() {
 		book := record.Book{Registers: r.place.registers, Rand: rand.Reader}
 		r.work.Go(func() { r.hub.Follow(ctx, book, followEvery, r.config.Logger) })
+		r.work.Go(func() { r.learnBad(ctx) })
 	}
 	if r.config.ReadOnly {
 		return
@@ -53,6 +54,16 @@ func (r *Registry) learn(ctx context.Context) {
 	for sleep(ctx, learnEvery) {
 		if err := r.service.Learn(ctx); err != nil && ctx.Err() == nil {
 			r.config.Logger.Warn("the chunk index is behind; pushes send more than they have to", "err", err)
+		}
+	}
+}
+
+// learnBad learns, now and then, what other replicas have put in quarantine, so that
+// it is read from another copy here too.
+func (r *Registry) learnBad(ctx context.Context) {
+	for sleep(ctx, learnEvery) {
+		if _, err := r.service.Quarantined(ctx); err != nil && ctx.Err() == nil {
+			r.config.Logger.Warn("chunks that others have found bad may be read here", "err", err)
 		}
 	}
 }

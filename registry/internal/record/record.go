@@ -221,3 +221,16 @@ func ParseKey(key string) (repo name.Repo, rest string, err error) {
 	}
 	return name.Repo{Namespace: parts[1], Name: parts[2]}, parts[3], nil
 }
+
+// Round is the register RoundKey: the reading of everything that is stored, which
+// replicas take turns at.
+type Round struct {
+	Stamp
+	Owner string    `json:"owner"` // a nonce of the process
+	Began time.Time `json:"began"`
+	Beat  time.Time `json:"beat"` // when the owner was last heard of
+	Ended bool      `json:"ended"`
+}
+
+// RoundKey is the register of the round that is under way, or was the last.
+const RoundKey = "g/scrub"

@@ -11,12 +11,25 @@ const againAfter = time.Minute
 // Run verifies again and again, once in a period, until ctx ends. It begins each
 // round with what a shallow verification does, and then reads everything at the rate
 // of the Config, one object after the other. After a failure it waits and goes on
-// where it was; a new process begins from the start.
+// where it was; a new process begins from the start. Of several processes that run
+// on one registry, one at a time does a round.
 func (s *Scrubber) Run(ctx context.Context, every time.Duration) {
+	t, err := newTurn(s)
+	if err != nil {
+		s.Logger.ErrorContext(ctx, "what is stored is not read by itself", "error", err)
+		return
+	}
 	for ctx.Err() == nil {
-		began := s.Now()
-		s.round(ctx)
-		sleep(ctx, max(began.Add(every).Sub(s.Now()), againAfter))
+		wait, err := t.take(ctx, every)
+		if err != nil {
+			s.Logger.WarnContext(ctx, "reading what is stored begins later", "error", err)
+			wait = againAfter
+		}
+		if wait > 0 {
+			sleep(ctx, wait)
+			continue
+		}
+		t.during(ctx, func() { s.round(ctx) })
 	}
 }
 

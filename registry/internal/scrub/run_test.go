@@ -13,11 +13,12 @@ import (
 // returned. A round of a day begins at once.
 func (w *world) runs() (stop func()) {
 	w.config.Rate = 1000
+	s := scrub.New(w.config)
 	ctx, cancel := context.WithCancel(w.t.Context())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		scrub.New(w.config).Run(ctx, 24*time.Hour)
+		s.Run(ctx, 24*time.Hour)
 	}()
 	return func() {
 		cancel()
@@ -93,5 +94,55 @@ func TestRunTellsAtOnce(t *testing.T) {
 			t.Errorf("%v reads: the round is over", r)
 		}
 		stop()
+	})
+}
+
+// TestTurns has three processes run on one registry: one of them reads, and another
+// goes on when that one is gone.
+func TestTurns(t *testing.T) {
+	v := newVersion(t, large(1), large(2))
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.push(model, v, "main", false)
+		first := w.runs()
+		time.Sleep(time.Minute)
+		second, third := w.runs(), w.runs()
+		time.Sleep(time.Hour)
+		if r := w.readsOf(); r[0] != 1 || r[1] != 1 {
+			t.Errorf("%v reads in the first round of three processes, want one of each", r)
+		}
+		time.Sleep(24 * time.Hour)
+		if r := w.readsOf(); r[0] != 2 || r[1] != 2 {
+			t.Errorf("%v reads in two rounds, want two of each", r)
+		}
+		first()
+		second()
+		time.Sleep(26 * time.Hour)
+		if r := w.readsOf(); r[0] != 3 || r[1] != 3 {
+			t.Errorf("%v reads in three rounds, want three of each", r)
+		}
+		third()
+	})
+}
+
+// TestTurnOfTheDead begins a round anew whose process was killed in the middle.
+func TestTurnOfTheDead(t *testing.T) {
+	v := newVersion(t, large(1), large(2))
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.push(model, v, "main", false)
+		killed := w.runs()
+		time.Sleep(time.Minute)
+		killed()
+		other := w.runs()
+		time.Sleep(time.Hour)
+		if r := w.readsOf(); r[0] != 1 || r[1] != 0 {
+			t.Errorf("%v reads while the killed process may live, want those of that one", r)
+		}
+		time.Sleep(3 * time.Hour)
+		if r := w.readsOf(); r[0] != 2 || r[1] != 1 {
+			t.Errorf("%v reads after another began anew", r)
+		}
+		other()
 	})
 }

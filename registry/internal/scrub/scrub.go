@@ -20,6 +20,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -162,7 +164,11 @@ func (v *verification) surroundings(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("look for foreign objects: %w", err)
 		}
-		v.report.Foreign = append(v.report.Foreign, found...)
+		// The list of blobs has some of them too, by a shorter name.
+		known := slices.DeleteFunc(v.report.Foreign, func(blob string) bool {
+			return slices.ContainsFunc(found, func(object string) bool { return strings.HasSuffix(object, "/"+blob) })
+		})
+		v.report.Foreign = append(known, found...)
 	}
 	if v.Rules != nil {
 		rules, err := v.Rules(ctx)
