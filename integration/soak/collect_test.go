@@ -20,7 +20,7 @@ const longestCollection = 2 * time.Minute
 // collect has replicas collect garbage until ctx ends, and others at the same time.
 func (r *round) collect(ctx context.Context, i int) {
 	random := r.random(fmt.Sprint("collector-", i))
-	for wait(ctx, time.Duration(random.ExpFloat64()*float64(6*time.Second))) {
+	for wait(ctx, time.Duration(random.ExpFloat64()*float64(3*time.Second))) {
 		at := r.replicas[random.IntN(len(r.replicas))].front.URL()
 		if random.IntN(10) == 0 {
 			r.collected(upkeep[openapi.GCReport](at, "gc", openapi.GCRequest{DryRun: true}))

@@ -45,7 +45,7 @@ func newStore(t *testing.T, minio *storetest.Store, dir string, seed uint64) *st
 	for i := range threeReplicas {
 		p, err := faultproxy.Listen(faultproxy.Config{
 			Target: strings.TrimPrefix(minio.Endpoint, "http://"), Seed: seed ^ uint64(i+1)<<32,
-			Describe: faultproxy.S3(s.bucket + "/" + prefix), After: [2]time.Duration{time.Second, time.Minute},
+			Describe: faultproxy.S3(s.bucket + "/" + prefix), After: [2]time.Duration{time.Second, time.Minute}, Burst: 6,
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -57,7 +57,7 @@ func newStore(t *testing.T, minio *storetest.Store, dir string, seed uint64) *st
 
 func (s *store) replicas() int { return len(s.fronts) }
 
-func (s *store) pace() time.Duration { return 2500 * time.Millisecond }
+func (s *store) pace() time.Duration { return 3 * time.Second }
 
 func (s *store) serve(i int) (args, environ []string) {
 	at := *s.minio
@@ -76,12 +76,12 @@ func (s *store) serve(i int) (args, environ []string) {
 func storeFaults() []faultproxy.Rule {
 	writes := func(c faultproxy.Call) bool { return c.Write() }
 	return []faultproxy.Rule{
-		{Fault: faultproxy.Reset, PerMille: 4},
-		{Fault: faultproxy.Lose, PerMille: 4},
+		{Fault: faultproxy.Reset, PerMille: 2},
+		{Fault: faultproxy.Lose, PerMille: 2},
 		{Fault: faultproxy.Late, PerMille: 4, Match: writes},
 		{Fault: faultproxy.Twice, PerMille: 4, Match: writes},
 		{Fault: faultproxy.Delay, PerMille: 5},
-		{Fault: faultproxy.Truncate, PerMille: 4, Match: func(c faultproxy.Call) bool { return !c.Write() }},
+		{Fault: faultproxy.Truncate, PerMille: 2, Match: func(c faultproxy.Call) bool { return !c.Write() }},
 		{Fault: faultproxy.Conflict, PerMille: 4, Match: func(c faultproxy.Call) bool { return c.Conditional }},
 		{Fault: faultproxy.SlowDown, PerMille: 1},
 	}
