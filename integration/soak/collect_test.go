@@ -17,10 +17,12 @@ import (
 // paused.
 const longestCollection = 2 * time.Minute
 
-// collect has replicas collect garbage until ctx ends, and others at the same time.
+// collect has replicas collect garbage until ctx ends, and others at the same time:
+// one all the time, the others now and then, since who is slower begins again.
 func (r *round) collect(ctx context.Context, i int) {
 	random := r.random(fmt.Sprint("collector-", i))
-	for wait(ctx, time.Duration(random.ExpFloat64()*float64(3*time.Second))) {
+	pause := []time.Duration{500 * time.Millisecond, 8 * time.Second, 25 * time.Second}[i%collectors]
+	for wait(ctx, time.Duration(random.ExpFloat64()*float64(pause))) {
 		at := r.replicas[random.IntN(len(r.replicas))].front.URL()
 		if random.IntN(10) == 0 {
 			r.collected(upkeep[openapi.GCReport](at, "gc", openapi.GCRequest{DryRun: true}))

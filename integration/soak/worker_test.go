@@ -74,15 +74,15 @@ func (w *worker) choose() (name.Repo, recipe) {
 	to := repo(w.rand.IntN(repos))
 	a, b, gone := w.ledger.pick(w.rand), w.ledger.pick(w.rand), w.ledger.pickGone(w.rand)
 	switch n := w.rand.IntN(100); {
-	case a == nil || n < 15:
+	case a == nil || n < 10:
 		return to, newRecipe(w.rand)
-	case n < 55:
+	case n < 40:
 		return to, a.model.tuned(w.rand)
-	case n < 70:
+	case n < 52:
 		return to, a.model.merged(b.model, w.rand)
-	case n < 78:
+	case n < 60:
 		return to, a.model
-	case n < 85 || gone == nil:
+	case n < 68 || gone == nil:
 		return a.repo, a.model
 	}
 	return gone.repo, gone.model
