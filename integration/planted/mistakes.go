@@ -157,4 +157,19 @@ var mistakes = []mistake{
 		edits: []edit{{chunkdir + "sync.go", `		s.failed = err`, `		_ = err`}},
 		pkg:   chunkdir, test: "TestFailedFolderFsync",
 	},
+	{
+		name:  "tag-written-twice",
+		edits: []edit{{versions + "tags.go", `if isConflict(err) && errors.Is(err, registers.ErrUnknown) {`, `if err == nil && errors.Is(err, registers.ErrUnknown) {`}},
+		pkg:   versions, test: "TestTagIsWrittenOnce",
+	},
+	{
+		name:  "push-forgets-a-collection",
+		edits: []edit{{versions + "epochs.go", `max(rec.E0, epoch), rec.Attempt+1`, `epoch, rec.Attempt+1`}},
+		pkg:   versions, test: "TestPushDoesNotForgetCollections",
+	},
+	{
+		name:  "lost-body-of-a-commit-is-damage",
+		edits: []edit{{collect + "mark.go", `case now.Body == h.Body && now.State == record.Pending:`, `case now.Body == h.Body && now.State == record.Dead:`}},
+		pkg:   collect, test: "TestPendingWithoutBody",
+	},
 }

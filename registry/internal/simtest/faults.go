@@ -164,7 +164,7 @@ func (s *sim) failWrite(c *call) {
 // hold lets the call happen now, and be answered some other time.
 func (s *sim) hold(c *call) {
 	s.counts.Held++
-	s.trace.add(s.steps, c.words(" happens"))
+	s.trace.call(s.steps, c, " happens")
 	c.answer, c.held = s.perform(c), true
 	if s.dice.IntN(2) == 0 {
 		s.stall(c)
@@ -218,7 +218,7 @@ func (s *sim) haunt() {
 	i := s.dice.IntN(len(s.late))
 	c := s.late[i]
 	s.late = slices.Delete(s.late, i, i+1)
-	s.trace.add(s.steps, c.words(" happens at last"))
+	s.trace.call(s.steps, c, " happens at last")
 	s.perform(c)
 }
 

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"hash/fnv"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -77,12 +76,29 @@ type trace struct {
 }
 
 func (t *trace) add(step int, what string) {
-	h := fnv.New64a()
-	fmt.Fprintf(h, "%d %s", t.hash, what)
-	t.hash = h.Sum64()
+	t.mix(what)
 	if t.words != nil {
 		t.words(fmt.Sprintf("%5d  %s", step, what))
 	}
+}
+
+// call adds what becomes of a call.
+func (t *trace) call(step int, c *call, what string) {
+	t.mix(c.who)
+	t.mix(string(c.kind))
+	t.mix(mask(c.key))
+	t.mix(what)
+	if t.words != nil {
+		t.words(fmt.Sprintf("%5d  %-22s %-7s %s%s", step, c.who, c.kind, mask(c.key), what))
+	}
+}
+
+// mix adds a text to the hash: FNV-1a, with an end that no text has.
+func (t *trace) mix(text string) {
+	for i := range len(text) {
+		t.hash = (t.hash ^ uint64(text[i])) * 0x100000001b3
+	}
+	t.hash = (t.hash ^ 0x1ff) * 0x100000001b3
 }
 
 // call is one call to what replicas stand on.
@@ -252,7 +268,7 @@ func (c *call) ready() int {
 func (s *sim) stall(c *call) {
 	s.counts.Stalls++
 	c.after = s.steps + 20 + s.dice.IntN(600)
-	s.trace.add(s.steps, c.words(fmt.Sprintf(" stalls until %d", c.after)))
+	s.trace.call(s.steps, c, fmt.Sprintf(" stalls until %d", c.after))
 }
 
 func (s *sim) remove(c *call) {
@@ -262,7 +278,7 @@ func (s *sim) remove(c *call) {
 // resume lets the caller go on with what became of its call.
 func (s *sim) resume(c *call, what string, answer any, err error) {
 	s.counts.Steps++
-	s.trace.add(s.steps, c.words(what))
+	s.trace.call(s.steps, c, what)
 	c.answer, c.err = answer, err
 	s.move(c)
 	c.done <- struct{}{}
@@ -277,10 +293,6 @@ func (s *sim) move(c *call) {
 	if ok {
 		s.current = s.requests[at]
 	}
-}
-
-func (c *call) words(what string) string {
-	return fmt.Sprintf("%-22s %-7s %s%s", c.who, c.kind, mask(c.key), what)
 }
 
 // perform lets the call happen.

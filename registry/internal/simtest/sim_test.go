@@ -14,7 +14,7 @@ import (
 )
 
 // seeds is how many TestSimulation plays when nobody asks for others.
-const seeds = 250
+const seeds = 150
 
 // TestSimulation plays scenarios. INGOT_SIM_SEED plays one and prints its schedule,
 // INGOT_SIM_SEEDS plays so many, INGOT_SIM_TIME as many as there is time for, on all
@@ -132,7 +132,7 @@ func replay(t *testing.T, r simtest.Result) {
 
 // TestDeterminism plays scenarios twice.
 func TestDeterminism(t *testing.T) {
-	for seed := range uint64(40) {
+	for seed := range uint64(25) {
 		a, b := simtest.Run(t, seed, nil), simtest.Run(t, seed, nil)
 		if a.Hash != b.Hash || a.Counts != b.Counts {
 			t.Fatalf("seed %d: hash %016x with %+v, then %016x with %+v", seed, a.Hash, a.Counts, b.Hash, b.Counts)
