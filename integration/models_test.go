@@ -67,6 +67,7 @@ func TestRealModels(t *testing.T) {
 		finetune: weights(t, "minilm-bf16-finetune"),
 	}
 	r.testFamily(f, "real/minilm", 0.72)
+	r = servePlain(t)
 	for _, other := range []struct {
 		name  string
 		share float64
