@@ -41,14 +41,14 @@ type backend interface {
 }
 
 const (
-	workers    = 48
+	workers    = 20
 	collectors = 3
 	// repos share what is pushed. To delete a version takes a look at every tag that
 	// its repository ever had, so there are many.
 	repos = 24
 	// heldEach is how many tags a worker keeps before it deletes one for each that it
 	// makes.
-	heldEach = 4
+	heldEach = 8
 	// patience is how long a client tries again, and answer how long any call may
 	// take: after that its outcome is in doubt.
 	patience = 8 * time.Second
