@@ -84,6 +84,7 @@ type Collector struct {
 	Config
 	book   record.Book
 	memory *semaphore.Weighted // for bodies that are read, in bytes
+	gone   *gone
 }
 
 // bodyMemory bounds the bodies that are read at a time, unless a single one is
@@ -103,6 +104,7 @@ func New(c Config) *Collector {
 		Config: c,
 		book:   record.Book{Registers: c.Registers, Rand: c.Rand},
 		memory: semaphore.NewWeighted(bodyMemory),
+		gone:   newGone(),
 	}
 }
 

@@ -68,6 +68,10 @@ func (m *marks) restart(p part) {
 func (m *marks) heads(ctx context.Context) error {
 	m.report.Versions = 0
 	err := m.eachHead(ctx, func(ctx context.Context, e registers.Entry) error {
+		if m.gone.has(e) {
+			m.note(e)
+			return nil
+		}
 		h, at, err := m.settled(ctx, e.Key)
 		if err != nil {
 			return err
@@ -75,11 +79,12 @@ func (m *marks) heads(ctx context.Context) error {
 		if err := m.head(ctx, e.Key, h); err != nil {
 			return err
 		}
+		m.note(registers.Entry{Key: e.Key, Version: at})
+		if h.State == record.Aborted || h.State == record.Dead && !m.stillRead(h) {
+			m.gone.put(registers.Entry{Key: e.Key, Version: at})
+		}
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		if m.part.i == 0 {
-			m.seen[hashEntry(registers.Entry{Key: e.Key, Version: at})] = true
-		}
 		if m.needed.compact+m.reading.compact > m.Names {
 			return errTooMany
 		}
@@ -87,6 +92,18 @@ func (m *marks) heads(ctx context.Context) error {
 	})
 	return err
 }
+
+// note remembers which version of a head this mark has seen.
+func (m *marks) note(e registers.Entry) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.part.i == 0 {
+		m.seen[hashEntry(e)] = true
+	}
+}
+
+// stillRead tells of a retired version whether somebody may be reading it.
+func (m *marks) stillRead(h *record.Head) bool { return m.Now().Sub(h.At) < m.readers }
 
 // eachHead calls f with every head, many at a time.
 func (r *run) eachHead(ctx context.Context, f func(context.Context, registers.Entry) error) error {
@@ -138,7 +155,7 @@ func (m *marks) head(ctx context.Context, key string, h *record.Head) error {
 		m.report.Versions++
 		m.mu.Unlock()
 		return m.bodies(ctx, key, h, m.needed)
-	case h.State == record.Dead && m.Now().Sub(h.At) < m.readers:
+	case h.State == record.Dead && m.stillRead(h):
 		return m.bodies(ctx, key, h, m.reading)
 	}
 	return nil

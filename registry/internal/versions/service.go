@@ -81,6 +81,7 @@ type Service struct {
 	uploads    *uploads
 	lists      listCache
 	looked     *looked
+	tags       *seenTags
 	quarantine quarantine
 	hashing    singleflight.Group
 	weighing   *semaphore.Weighted // one Stats at a time
@@ -106,6 +107,7 @@ func New(c Config) *Service {
 		bodies:   newBodyCache(c.BodyCache),
 		uploads:  newUploads(c.PushMemory),
 		looked:   newLooked(),
+		tags:     newSeenTags(),
 		weighing: semaphore.NewWeighted(1),
 	}
 }

@@ -305,13 +305,13 @@ func (s *Service) eachTag(ctx context.Context, repo name.Repo, after string, f f
 		after = prefix + after
 	}
 	return s.book.Each(ctx, prefix, after, func(e registers.Entry) (bool, error) {
-		var rec record.Tag
-		if _, err := s.book.Load(ctx, e.Key, &rec); err != nil {
+		rec, err := s.tagAt(ctx, e)
+		if err != nil {
 			return false, err
 		}
 		if rec.Digest == "" {
 			return true, nil
 		}
-		return f(e.Key[len(prefix):], &rec)
+		return f(e.Key[len(prefix):], rec)
 	})
 }
