@@ -86,8 +86,8 @@ sim: ## simulate replicas over stores that fail, for SIM (10m), from seed SEED (
 planted: ## plant mistakes into the code and want a test to catch each; PLANTED=WORD for those of that name
 	$(GO) run ./integration/planted $(PLANTED)
 
-large: tools ## push and pull 100,000 tiny files and a sparse file of 100 GiB, lease a model of 1 GiB and a thousand small ones (long)
-	INGOT_LARGE=1 $(GO) test -count=1 -run '^Test(TinyFiles|SparseFile|SyntheticFamily|AgentLease|AgentVariants|AgentZipf)$$' -v -timeout 2h ./integration
+large: tools servers ## push and pull 100,000 tiny files and a sparse file of 100 GiB, lease a model of 1 GiB and a thousand small ones (long)
+	INGOT_LARGE=1 $(GO) test -count=1 -run '^Test(TinyFiles|SparseFile|SyntheticFamily|AgentLease|AgentVariants|AgentZipf|OperationCounts)$$' -v -timeout 2h ./integration
 
 fuzz: ## run every fuzz target for FUZZTIME (2m) each, from the corpora that are kept
 	@for corpus in $$(find . -path '*/testdata/corpus.tar.gz'); do \

@@ -20,10 +20,14 @@ type cost struct{ push, pull faultproxy.Counts }
 // and with three.
 func TestOperationCounts(t *testing.T) {
 	minio := storetest.MinIO(t)
+	many := 60
+	if large() {
+		many = 200
+	}
 	for _, replicas := range []int{1, 3} {
 		c := newCluster(t, minio, replicas)
 		stored := 0
-		for _, versions := range []int{5, 200} {
+		for _, versions := range []int{5, many} {
 			for ; stored < versions; stored++ {
 				c.quickPush(stored%replicas, tinyModel(t, fmt.Sprint("version ", stored)), fmt.Sprint("v", stored))
 			}
