@@ -41,7 +41,7 @@ test: tools servers ## check format, vet, and run every test under the race dete
 	@unformatted=$$($(GOFILES) -exec gofmt -l {} +); \
 	if [ -n "$$unformatted" ]; then echo "gofmt -w these files:" $$unformatted; exit 1; fi
 	$(PLAIN) vet -trimpath ./...
-	{ $(GO) test -race -vet=off -timeout 15m -json ./... && $(PLAIN) test -trimpath -vet=off -json $(UNRACED); } | \
+	{ $(GO) test -race -vet=off -timeout 20m -json ./... && $(PLAIN) test -trimpath -vet=off -json $(UNRACED); } | \
 		$(PLAIN) run -trimpath ./integration/summary
 
 test-torch: tools ## have PyTorch open and save what was pulled, and use an agent's memory (installs 5 GB)
