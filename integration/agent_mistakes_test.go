@@ -159,9 +159,10 @@ func TestAgentDeletedTag(t *testing.T) {
 		return nil
 	})
 	n.right(want)
-	if _, err := n.Unload(t.Context(), openapi.UnloadRequest{Ref: oddRef}); err != nil {
-		t.Fatal(err)
-	}
+	n.until("it has noticed that the lease has ended", func() error {
+		_, err := n.Unload(t.Context(), openapi.UnloadRequest{Ref: oddRef})
+		return err
+	})
 	_, err := n.Lease(t.Context(), openapi.LeaseRequest{Ref: oddRef, Deadline: 5}, agent.LeaseOptions{})
 	refused(t, err, openapi.CodeNotFound, oddRef)
 }
