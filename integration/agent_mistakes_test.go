@@ -159,12 +159,19 @@ func TestAgentDeletedTag(t *testing.T) {
 		return nil
 	})
 	n.right(want)
-	n.until("it has noticed that the lease has ended", func() error {
-		_, err := n.Unload(t.Context(), openapi.UnloadRequest{Ref: oddRef})
-		return err
-	})
+	n.unloaded("")
 	_, err := n.Lease(t.Context(), openapi.LeaseRequest{Ref: oddRef, Deadline: 5}, agent.LeaseOptions{})
 	refused(t, err, openapi.CodeNotFound, oddRef)
+}
+
+// unloaded unloads the model, as soon as the agent has noticed that its lease has
+// ended.
+func (n *node) unloaded(tier string) {
+	n.t.Helper()
+	n.until("it has noticed that the lease has ended", func() error {
+		_, err := n.Unload(n.t.Context(), openapi.UnloadRequest{Ref: oddRef, Tier: tier})
+		return err
+	})
 }
 
 // TestAgentConfigMistakes has mistakes in the file of an agent: it ends before it
