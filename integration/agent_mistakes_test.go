@@ -159,14 +159,14 @@ func TestAgentDeletedTag(t *testing.T) {
 		return nil
 	})
 	n.right(want)
-	n.unloaded("")
+	n.unloaded(openapi.TierNone)
 	_, err := n.Lease(t.Context(), openapi.LeaseRequest{Ref: oddRef, Deadline: 5}, agent.LeaseOptions{})
 	refused(t, err, openapi.CodeNotFound, oddRef)
 }
 
 // unloaded unloads the model, as soon as the agent has noticed that its lease has
 // ended.
-func (n *node) unloaded(tier string) {
+func (n *node) unloaded(tier openapi.Tier) {
 	n.t.Helper()
 	n.until("it has noticed that the lease has ended", func() error {
 		_, err := n.Unload(n.t.Context(), openapi.UnloadRequest{Ref: oddRef, Tier: tier})
