@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/singleflight"
 
-	"github.com/ingot-ml/ingot/chunker"
 	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry/internal/blobs"
 	"github.com/ingot-ml/ingot/registry/internal/placement"
@@ -282,17 +281,4 @@ func (r *run) names(ctx context.Context, body string, f func(string)) error {
 		}
 	}
 	return nil
-}
-
-// versionOf returns the version whose head a key is.
-func versionOf(key string) (name.Repo, chunker.Digest, error) {
-	repo, rest, err := record.ParseKey(key)
-	if err != nil {
-		return repo, chunker.Digest{}, err
-	}
-	d, err := chunker.ParseDigest(rest)
-	if err != nil {
-		return repo, d, fmt.Errorf("register %q: %w", key, err)
-	}
-	return repo, d, nil
 }

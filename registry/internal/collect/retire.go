@@ -46,7 +46,7 @@ func (m *marks) retire(ctx context.Context, key string, h *record.Head) (bool, e
 	if h.State != record.Committed || m.DryRun || m.Untagged <= 0 || m.Retire == nil || m.Now().Sub(h.At) < m.Untagged {
 		return false, nil
 	}
-	repo, d, err := versionOf(key)
+	repo, d, err := record.ParseHeadKey(key)
 	if err != nil {
 		return false, err
 	}

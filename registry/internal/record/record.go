@@ -199,6 +199,19 @@ func TagKey(r name.Repo, tag string) string { return TagPrefix + r.String() + "/
 // HeadKey returns the register of a version's head.
 func HeadKey(r name.Repo, d chunker.Digest) string { return HeadPrefix + r.String() + "/" + d.String() }
 
+// ParseHeadKey returns the version whose head a key is.
+func ParseHeadKey(key string) (name.Repo, chunker.Digest, error) {
+	repo, rest, err := ParseKey(key)
+	if err != nil {
+		return repo, chunker.Digest{}, err
+	}
+	d, err := chunker.ParseDigest(rest)
+	if err != nil {
+		return repo, d, fmt.Errorf("register %q: %w", key, err)
+	}
+	return repo, d, nil
+}
+
 // HashesKey returns the register of a version's hashes.
 func HashesKey(r name.Repo, d chunker.Digest) string { return "h/" + r.String() + "/" + d.String() }
 

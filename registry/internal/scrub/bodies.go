@@ -58,7 +58,7 @@ func (s *Scrubber) eachVersion(ctx context.Context, f func(context.Context, *ver
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(s.Parallel)
 	err := s.book.Each(ctx, record.HeadPrefix, "", func(e registers.Entry) (bool, error) {
-		repo, d, err := versionOf(e.Key)
+		repo, d, err := record.ParseHeadKey(e.Key)
 		if err != nil {
 			return false, err
 		}
@@ -76,19 +76,6 @@ func (s *Scrubber) eachVersion(ctx context.Context, f func(context.Context, *ver
 		return failed // the cause of an end of ctx, if that was it
 	}
 	return err
-}
-
-// versionOf returns the version whose head a key is.
-func versionOf(key string) (name.Repo, chunker.Digest, error) {
-	repo, rest, err := record.ParseKey(key)
-	if err != nil {
-		return repo, chunker.Digest{}, err
-	}
-	d, err := chunker.ParseDigest(rest)
-	if err != nil {
-		return repo, d, fmt.Errorf("register %q: %w", key, err)
-	}
-	return repo, d, nil
 }
 
 // withVersion calls f with a version, if it can be read. As long as its body is not

@@ -42,7 +42,7 @@ func (h *healing) twins(ctx context.Context, one patient) (repos []name.Repo, er
 		if !strings.HasSuffix(e.Key, "/"+one.digest.String()) {
 			return true, nil
 		}
-		repo, _, err := versionOf(e.Key)
+		repo, _, err := record.ParseHeadKey(e.Key)
 		if err == nil && repo != one.repo {
 			repos = append(repos, repo)
 		}

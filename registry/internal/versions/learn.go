@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/ingot-ml/ingot/chunker"
+	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry/internal/record"
 	"github.com/ingot-ml/ingot/registry/internal/registers"
 	"github.com/ingot-ml/ingot/registry/name"
@@ -25,11 +26,11 @@ func (s *Service) Learn(ctx context.Context) error {
 		if !s.looked.first(e) {
 			return true, nil
 		}
-		repo, digest, err := record.ParseKey(e.Key)
+		repo, d, err := record.ParseHeadKey(e.Key)
 		if err != nil {
 			return false, err
 		}
-		return true, s.learn(ctx, repo, digest)
+		return true, s.learn(ctx, repo, d)
 	})
 	if err != nil {
 		return fmt.Errorf("learn of the versions of other replicas: %w", err)
@@ -38,11 +39,7 @@ func (s *Service) Learn(ctx context.Context) error {
 }
 
 // learn tells the index of one version, unless it knows it.
-func (s *Service) learn(ctx context.Context, repo name.Repo, digest string) error {
-	d, err := chunker.ParseDigest(digest)
-	if err != nil {
-		return fmt.Errorf("version %.80q of %s: %w", digest, repo, err)
-	}
+func (s *Service) learn(ctx context.Context, repo name.Repo, d chunker.Digest) error {
 	if known, err := s.Known.Knows(ctx, repo.String(), d); known || err != nil {
 		return err
 	}
@@ -69,9 +66,13 @@ func (s *Service) freshen(ctx context.Context, repo name.Repo) {
 		if !s.looked.first(page[i]) {
 			continue
 		}
-		var t record.Tag
-		if _, err = s.book.Load(ctx, page[i].Key, &t); err == nil && t.Digest != "" {
-			err = s.learn(ctx, repo, t.Digest)
+		var rec record.Tag
+		if _, err = s.book.Load(ctx, page[i].Key, &rec); err != nil || rec.Digest == "" {
+			continue
+		}
+		var at openapi.Tag
+		if at, err = viewTag(&rec, page[i].Key); err == nil {
+			err = s.learn(ctx, repo, at.Digest)
 		}
 	}
 	if err != nil {
