@@ -21,6 +21,18 @@ type Digest [DigestSize]byte
 // Sum returns the digest of plain.
 func Sum(plain []byte) Digest { return blake3.Sum256(plain) }
 
+// SumKeyed returns the keyed BLAKE3-256 of b: what other formats name things by.
+func SumKeyed(key *[DigestSize]byte, b []byte) Digest {
+	h, err := blake3.NewKeyed(key[:])
+	if err != nil {
+		panic(err) // only for a key of another length
+	}
+	_, _ = h.Write(b) // never fails
+	var d Digest
+	h.Sum(d[:0])
+	return d
+}
+
 // ParseDigest reads exactly 64 lower-case hex digits.
 func ParseDigest(s string) (Digest, error) {
 	var d Digest

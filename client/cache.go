@@ -39,7 +39,8 @@ type Cache struct {
 }
 
 // OpenCache opens the cache in the folder dir, which it creates. The cache takes
-// about limit bytes: an eighth more between two trims. The caller must Close it.
+// about limit bytes: an eighth more between two trims. The caller must Close it, unless
+// it is only read.
 func OpenCache(dir string, limit int64) (*Cache, error) {
 	if limit < 0 {
 		return nil, fmt.Errorf("open cache %s: limit of %d bytes", dir, limit)
@@ -83,6 +84,12 @@ func (c *Cache) get(d chunker.Digest, buf []byte) ([]byte, bool) {
 		_ = c.dir.Touch(cacheName(d), now) // it is trimmed too early, at worst
 	}
 	return buf, true
+}
+
+// has reports whether get would probably find the chunk d.
+func (c *Cache) has(d chunker.Digest) bool {
+	_, err := c.dir.Stat(cacheName(d))
+	return err == nil
 }
 
 // put keeps a chunk if it can: a full disk is no failure of a pull.

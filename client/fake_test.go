@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -23,16 +24,18 @@ import (
 type fake struct {
 	t *testing.T
 	*httptest.Server
-	// front is asked about every request first; true means that it has answered.
+	// front is asked about every request first; true means that it has answered. While
+	// requests are under way it is changed by ahead.
 	front func(w http.ResponseWriter, q *http.Request) bool
 
-	mu        sync.Mutex // protects the fields below
+	mu        sync.Mutex // protects the fields below, and front
 	chunks    map[chunker.Digest][]byte
 	manifests map[chunker.Digest][]byte
 	tags      map[string]openapi.Tag
 	pushes    map[string]*openapi.Push
 	asked     map[string]int // requests by method and last word of the route
 	committed []string       // ids of pushes, once for each commit
+	deltas    deltas
 }
 
 func newFake(t *testing.T) *fake {
@@ -46,6 +49,7 @@ func newFake(t *testing.T) *fake {
 		"GET /healthz":                                   f.health,
 		"GET /v1/repos/{ns}/{m}/tags":                    f.listTags,
 		"GET /v1/repos/{ns}/{m}/tags/{tag}":              f.getTag,
+		"GET /v1/repos/{ns}/{m}/versions":                f.listVersions,
 		"GET /v1/repos/{ns}/{m}/versions/{d}":            f.getManifest,
 		"GET /v1/repos/{ns}/{m}/versions/{d}/chunks/{i}": f.getChunk,
 		"GET /v1/repos/{ns}/{m}/versions/{d}/chunks":     f.getChunks,
@@ -64,12 +68,22 @@ func newFake(t *testing.T) *fake {
 		})
 	}
 	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
-		if f.front == nil || !f.front(w, q) {
+		f.mu.Lock()
+		front := f.front
+		f.mu.Unlock()
+		if front == nil || !front(w, q) {
 			mux.ServeHTTP(w, q)
 		}
 	}))
 	t.Cleanup(f.Close)
 	return f
+}
+
+// ahead sets front, also behind requests that nobody waits for any more.
+func (f *fake) ahead(front func(w http.ResponseWriter, q *http.Request) bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.front = front
 }
 
 // client returns a client of f that is not patient.
@@ -149,6 +163,18 @@ func (f *fake) getTag(w http.ResponseWriter, q *http.Request) error {
 	return nil
 }
 
+// listVersions answers with all of them, of whatever repository.
+func (f *fake) listVersions(w http.ResponseWriter, _ *http.Request) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	page := openapi.VersionList{Versions: []openapi.VersionInfo{}}
+	for d := range f.manifests {
+		page.Versions = append(page.Versions, openapi.VersionInfo{Digest: d})
+	}
+	answer(w, page)
+	return nil
+}
+
 // version returns the document that a path names.
 func (f *fake) version(q *http.Request) ([]byte, error) {
 	d, err := chunker.ParseDigest(q.PathValue("d"))
@@ -200,8 +226,15 @@ func (f *fake) getChunk(w http.ResponseWriter, q *http.Request) error {
 	if err != nil {
 		return err
 	}
-	_, enc, err := f.encoded(table, expand(q.PathValue("i"))[0])
+	i := expand(q.PathValue("i"))[0]
+	d, enc, err := f.encoded(table, i)
 	if err != nil {
+		return err
+	}
+	if _, ok := f.deltas.kept[d]; ok && q.FormValue("delta") == openapi.Yes {
+		w.Header().Set("Content-Type", openapi.MediaChunks)
+		enc, err = f.frames(nil, table, i, nil)
+		_, _ = w.Write(enc)
 		return err
 	}
 	w.Header().Set("Content-Length", strconv.Itoa(len(enc)))
@@ -215,12 +248,21 @@ func (f *fake) getChunks(w http.ResponseWriter, q *http.Request) error {
 		return err
 	}
 	var body []byte
-	for _, i := range expand(q.FormValue("i")) {
+	asked := expand(q.FormValue("i"))
+	held, err := f.held(q, len(asked))
+	if err != nil {
+		return err
+	}
+	for n, i := range asked {
 		d, enc, err := f.encoded(table, i)
+		if err == nil && q.FormValue("delta") == openapi.Yes && f.deltas.known {
+			body, err = f.frames(body, table, i, held[n])
+		} else {
+			body = openapi.AppendFrame(body, d, enc)
+		}
 		if err != nil {
 			return err
 		}
-		body = openapi.AppendFrame(body, d, enc)
 	}
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	_, _ = w.Write(body)
@@ -302,11 +344,17 @@ func (f *fake) missing(w http.ResponseWriter, q *http.Request) error {
 	return nil
 }
 
-// keep verifies a chunk and stores it.
-func (f *fake) keep(d chunker.Digest, enc []byte, got *openapi.Received) error {
-	plain, err := codec.Decode(nil, enc)
+// keep verifies a chunk and stores it. It may be a delta of one of the version base.
+func (f *fake) keep(base string, d chunker.Digest, enc []byte, got *openapi.Received) error {
+	plain, err := f.undelta(base, enc)
+	if errors.Is(err, &openapi.Error{Code: openapi.CodeNoBase}) {
+		return err
+	}
 	if err != nil || chunker.Sum(plain) != d {
 		return openapi.Errorf(openapi.CodeBadChunk, "chunk %s: %v", d.Short(), err)
+	}
+	if base, err := codec.Base(enc); err != nil || !base.IsZero() {
+		enc = codec.Append(nil, plain, chunker.BF16)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -332,7 +380,7 @@ func (f *fake) putChunk(w http.ResponseWriter, q *http.Request) error {
 		return err
 	}
 	var got openapi.Received
-	if err := f.keep(d, enc, &got); err != nil {
+	if err := f.keep(q.FormValue("base"), d, enc, &got); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusCreated)
@@ -352,7 +400,7 @@ func (f *fake) putChunks(w http.ResponseWriter, q *http.Request) error {
 			break
 		}
 		if err == nil {
-			err = f.keep(d, enc, &got)
+			err = f.keep(q.FormValue("base"), d, enc, &got)
 		}
 		if err != nil {
 			return err

@@ -37,14 +37,14 @@ func hangUp(w http.ResponseWriter) {
 func dieAfter(f *fake, n int64) (revive func()) {
 	var uploads atomic.Int64
 	var alive atomic.Bool
-	f.front = func(w http.ResponseWriter, q *http.Request) bool {
+	f.ahead(func(w http.ResponseWriter, q *http.Request) bool {
 		upload := strings.Contains(q.URL.Path, "/chunks") && q.Method != http.MethodGet
 		if alive.Load() || upload && uploads.Add(1) <= n || !upload && uploads.Load() < n {
 			return false
 		}
 		hangUp(w)
 		return true
-	}
+	})
 	return func() { alive.Store(true) }
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
@@ -27,23 +28,36 @@ type fetch struct {
 	digest chunker.Digest
 	m      *manifest.Manifest
 	cache  *Cache // nil for none
-	to     Sink   // enc is nil for a chunk of the cache
+	to     Sink
+	found  func(c uint32, plain []byte) error // gets a chunk of the cache
+	held   []holding
+	whole  bool // nothing may come as a delta
 	// bad gets what is wrong with a chunk that came twice and was never right; nil
 	// ends the fetch with it.
 	bad func(c uint32, err error) error
 
-	received atomic.Int64 // encoded bytes
+	received, deltas, bases atomic.Int64 // encoded bytes
+	deltaChunks, wrong      atomic.Int64
+}
+
+// tally returns what has come.
+func (f *fetch) tally() Received {
+	return Received{
+		Bytes: f.received.Load(), DeltaBytes: f.deltas.Load(), BaseBytes: f.bases.Load(),
+		DeltaChunks: int(f.deltaChunks.Load()), BasesWrong: int(f.wrong.Load()),
+	}
 }
 
 // run gets the chunks that feed makes jobs of.
-func (f *fetch) run(ctx context.Context, feed func(ctx context.Context, jobs chan<- []uint32) error) error {
+func (f *fetch) run(ctx context.Context, feed func(ctx context.Context, jobs chan<- *job) error) error {
 	g, ctx := errgroup.WithContext(ctx)
-	jobs := make(chan []uint32)
+	jobs := make(chan *job)
 	stage(g, 1, func() error { return feed(ctx, jobs) }, func() { close(jobs) })
 	stage(g, f.parallel, func() error {
-		w := fetcher{fetch: f}
-		for job := range jobs {
-			if err := w.job(ctx, job); err != nil {
+		w := newFetcher(f)
+		defer w.close()
+		for next := range jobs {
+			if err := w.job(ctx, next); err != nil {
 				return err
 			}
 		}
@@ -52,12 +66,27 @@ func (f *fetch) run(ctx context.Context, feed func(ctx context.Context, jobs cha
 	return g.Wait()
 }
 
-// fetcher does jobs, one after another. Its buffers are two chunks, one encoded,
-// and are made when they are first needed.
+// fetcher does jobs, one after another.
 type fetcher struct {
 	*fetch
-	enc, plain []byte
+	*buffers
+	base basis
 }
+
+// buffers are what a fetcher works in: three chunks at most, each made when it is first
+// needed.
+type buffers struct{ enc, plain, base []byte }
+
+// idleBuffers are those of fetchers that have done their jobs. Whoever wants one chunk
+// after another would make them anew each time.
+var idleBuffers = sync.Pool{New: func() any { return new(buffers) }}
+
+func newFetcher(f *fetch) fetcher {
+	return fetcher{fetch: f, buffers: idleBuffers.Get().(*buffers)}
+}
+
+// close ends the use of the fetcher.
+func (w *fetcher) close() { idleBuffers.Put(w.buffers) }
 
 // room returns memory of no bytes for chunk c, of its size in capacity and no
 // more, so that a chunk that lies about its size does not reach its neighbours.
@@ -74,25 +103,23 @@ func (w *fetcher) room(ctx context.Context, c uint32) ([]byte, error) {
 }
 
 // own returns the fetcher's buffer for plain bytes.
-func (w *fetcher) own() []byte {
-	if w.plain == nil {
-		w.plain = make([]byte, 0, chunker.MaxSize)
-	}
-	return w.plain
-}
+func (w *fetcher) own() []byte { return made(&w.buffers.plain, chunker.MaxSize) }
 
 // encoded returns the fetcher's buffer for an encoded chunk.
-func (w *fetcher) encoded() []byte {
-	if w.enc == nil {
-		w.enc = make([]byte, 0, maxEncoded)
+func (w *fetcher) encoded() []byte { return made(&w.buffers.enc, maxEncoded) }
+
+// made returns the buffer of no bytes and size in capacity at b, which it makes once.
+func made(b *[]byte, size int) []byte {
+	if *b == nil {
+		*b = make([]byte, 0, size)
 	}
-	return w.enc
+	return *b
 }
 
 // job gets chunks from the cache, and the others from the registry.
-func (w *fetcher) job(ctx context.Context, chunks []uint32) error {
+func (w *fetcher) job(ctx context.Context, j *job) error {
 	var rest []uint32
-	for _, c := range chunks {
+	for _, c := range j.chunks {
 		found, err := w.cached(ctx, c)
 		if err != nil {
 			return err
@@ -101,13 +128,13 @@ func (w *fetcher) job(ctx context.Context, chunks []uint32) error {
 			rest = append(rest, c)
 		}
 	}
-	switch len(rest) {
-	case 0:
+	switch {
+	case len(rest) == 0:
 		return ctx.Err()
-	case 1:
+	case len(rest) == 1 && j.from == 0:
 		return w.single(ctx, rest[0], 2)
 	}
-	return w.batch(ctx, rest)
+	return w.batch(ctx, job{rest, j.from})
 }
 
 // cached takes a chunk from the cache, if it is there and sound.
@@ -124,53 +151,15 @@ func (w *fetcher) cached(ctx context.Context, c uint32) (bool, error) {
 		w.cache.remove(want.Digest)
 		return false, nil
 	}
-	return true, w.to.Take(ctx, c, plain, nil)
-}
-
-// check decodes an encoded chunk into room and compares its name. Whatever is
-// wrong with the bytes is ErrCorrupt, or codec.ErrUnsupported.
-func (w *fetcher) check(c uint32, room, enc []byte) ([]byte, error) {
-	want := w.m.Chunks[c]
-	size, err := codec.PlainLen(enc)
-	if err == nil && size != int(want.Size) {
-		return nil, fmt.Errorf("%d plain bytes, want %d: %w", size, want.Size, ErrCorrupt)
-	}
-	plain, err := codec.Decode(room, enc)
-	switch {
-	case errors.Is(err, codec.ErrUnsupported):
-		return nil, fmt.Errorf("%w (a newer ingot may know it)", err)
-	case err != nil:
-		return nil, fmt.Errorf("%w: %w", err, ErrCorrupt)
-	}
-	if got := chunker.Sum(plain); got != want.Digest {
-		return nil, fmt.Errorf("its bytes are those of %s: %w", got.Short(), ErrCorrupt)
-	}
-	return plain, nil
-}
-
-// accept takes a chunk that came from the registry, if it is sound, and caches
-// it.
-func (w *fetcher) accept(ctx context.Context, c uint32, enc []byte) (fault, err error) {
-	w.received.Add(int64(len(enc)))
-	room, err := w.room(ctx, c)
-	if err != nil {
-		return nil, err
-	}
-	plain, fault := w.check(c, room, enc)
-	if fault != nil {
-		return fault, nil
-	}
-	if w.cache != nil {
-		w.cache.put(ctx, w.m.Chunks[c].Digest, plain)
-	}
-	return nil, w.to.Take(ctx, c, plain, enc)
+	return true, w.found(c, plain)
 }
 
 // single gets one chunk, in so many tries: a fault on the way may be gone the next
 // time, one in the store is not.
 func (w *fetcher) single(ctx context.Context, c uint32, tries int) error {
 	for ; ; tries-- {
-		// What came damaged from a store directly may come sound by the registry.
+		// What came damaged from a store directly, or as a delta, may come sound by the
+		// registry, and whole.
 		fault, err := w.try(ctx, c, tries > 1)
 		if err != nil {
 			return err
@@ -192,15 +181,22 @@ func (w *fetcher) refuse(c uint32, fault error) error {
 	return fmt.Errorf("chunk %s of %s from %s: %w", w.m.Chunks[c].Digest.Short(), firstFile(w.m, c), w.wire.Base(), fault)
 }
 
-// try gets one chunk once, with direct perhaps from the registry's store. fault is
-// what is wrong with the bytes.
-func (w *fetcher) try(ctx context.Context, c uint32, direct bool) (fault, err error) {
+// try gets one chunk once, with simply as the registry has it: perhaps from its store, or
+// as a delta with its bases. fault is what is wrong with the bytes.
+func (w *fetcher) try(ctx context.Context, c uint32, simply bool) (fault, err error) {
 	q := wire.Request{
-		Method: http.MethodGet, Accept: openapi.MediaChunk, Direct: direct,
+		Method: http.MethodGet, Accept: openapi.MediaChunk, Direct: simply,
 		Path: below(w.repo, "versions", w.digest.String(), "chunks", strconv.FormatUint(uint64(c), 10)),
+	}
+	if simply {
+		q.Query = w.asDelta()
 	}
 	most := int64(codec.MaxEncoded(int(w.m.Chunks[c].Size)))
 	err = w.wire.Call(ctx, q, func(a wire.Answer) error {
+		if a.Header.Get("Content-Type") == openapi.MediaChunks {
+			fault, err = w.framed(ctx, c, a.Body)
+			return err
+		}
 		if a.Length < 1 || a.Length > most {
 			fault = fmt.Errorf("%d encoded bytes, want 1 to %d: %w", a.Length, most, ErrCorrupt)
 			return nil
@@ -210,7 +206,7 @@ func (w *fetcher) try(ctx context.Context, c uint32, direct bool) (fault, err er
 			w.received.Add(int64(n))
 			return err
 		}
-		fault, err = w.accept(ctx, c, enc)
+		fault, err = w.accept(ctx, c, 0, enc)
 		return err
 	})
 	if w.lost(err) {
@@ -223,60 +219,6 @@ func (w *fetcher) try(ctx context.Context, c uint32, direct bool) (fault, err er
 // that this is to be told like other damage.
 func (w *fetcher) lost(err error) bool {
 	return w.bad != nil && errors.Is(err, &openapi.Error{Code: openapi.CodeInternal})
-}
-
-// batch gets small chunks in one request, those that were damaged once more, and
-// what a batch that broke off has left in further ones.
-func (w *fetcher) batch(ctx context.Context, chunks []uint32) error {
-	for len(chunks) > 0 {
-		n, damaged, err := w.frames(ctx, chunks)
-		if err != nil {
-			return err
-		}
-		if n == 0 { // whatever the answer is, it is no batch
-			damaged, n = chunks, len(chunks)
-		}
-		for _, c := range damaged {
-			if err := w.single(ctx, c, 1); err != nil {
-				return err
-			}
-		}
-		chunks = chunks[n:]
-	}
-	return nil
-}
-
-// frames takes chunks from one batch until it ends or is not what was asked for.
-// It returns how many it is done with, and which of them were damaged.
-func (w *fetcher) frames(ctx context.Context, chunks []uint32) (n int, damaged []uint32, err error) {
-	q := wire.Request{
-		Method: http.MethodGet, Accept: openapi.MediaChunks, Query: query("i", ranges(chunks)),
-		Path: below(w.repo, "versions", w.digest.String(), "chunks"),
-	}
-	err = w.wire.Call(ctx, q, func(a wire.Answer) error {
-		frames := openapi.NewFrameReader(a.Body, codec.MaxEncoded(smallChunk))
-		for n = 0; n < len(chunks); n++ {
-			d, enc, err := frames.Next(w.encoded())
-			if err != nil && n == 0 {
-				return err
-			}
-			if err != nil || d != w.m.Chunks[chunks[n]].Digest {
-				return nil
-			}
-			fault, err := w.accept(ctx, chunks[n], enc)
-			if err != nil {
-				return err
-			}
-			if fault != nil {
-				damaged = append(damaged, chunks[n])
-			}
-		}
-		return nil
-	})
-	if errors.Is(err, openapi.ErrFrame) || errors.Is(err, io.EOF) || w.lost(err) {
-		err = nil
-	}
-	return n, damaged, err
 }
 
 // ranges writes indexes as the API wants them: 0-15,20.

@@ -33,8 +33,10 @@ var base = sync.OnceValues(func() (string, error) {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if dir, _ := base(); dir != "" {
-		_ = os.RemoveAll(dir) // a temporary folder at worst
+	for _, made := range []func() (string, error){base, untrained, trained} {
+		if dir, _ := made(); dir != "" {
+			_ = os.RemoveAll(dir) // a temporary folder at worst
+		}
 	}
 	os.Exit(code)
 }

@@ -144,8 +144,9 @@ func (p *pull) opened(path string, use func(f *format.File, r io.ReaderAt) error
 	return use(f, file)
 }
 
-// match settles the chunk that a run of bytes is, if it is wanted.
+// match settles the chunk that a run of bytes is, if it is wanted, and notes where it lies.
 func (p *pull) match(s spot, d chunker.Digest, plain []byte) error {
+	p.older.note(s, d)
 	c, known := p.index[d]
 	if !known || int(p.m.Chunks[c].Size) != len(plain) {
 		return nil

@@ -23,13 +23,15 @@ import (
 // Each stage needs only buffers that a later one gives back, and the last needs
 // none, so it never comes to a halt however few there are.
 type pass struct {
-	*push
-	id       string
+	sender
 	fresh    bool // nothing was uploaded before
 	files    []*pushed
 	external external
 
-	plain, encoded, batches *pool
+	plain, encoded *pool
+
+	choosing sync.Once
+	related  *related // what deltas are made against; nil for none
 
 	mu   sync.Mutex // protects seen
 	seen map[chunker.Digest]struct{}
@@ -40,6 +42,9 @@ type pushed struct {
 	*source.File
 	format *format.File
 	cuts   []chunker.Cut
+
+	pairing sync.Once
+	paired  *manifest.KinFile
 
 	mu   sync.Mutex // protects refs
 	refs []chunker.Ref
@@ -57,10 +62,9 @@ type piece struct {
 
 func newPass(p *push, id string, fresh bool) *pass {
 	pass := &pass{
-		push: p, id: id, fresh: fresh, seen: map[chunker.Digest]struct{}{},
+		sender: newSender(p, id), fresh: fresh, seen: map[chunker.Digest]struct{}{},
 		plain:   newPool(plainBuffers, chunker.MaxSize),
 		encoded: newPool(encodedBuffers, maxEncoded),
-		batches: newPool(batchBuffers, batchSize),
 	}
 	var total int64
 	for _, f := range p.files {
@@ -104,19 +108,22 @@ func (p *pass) again(ctx context.Context, m *manifest.Manifest, indexes []uint32
 	})
 }
 
+// whole gets the chunks of m into the registry that it did not take as deltas.
+func (p *pass) whole(ctx context.Context, m *manifest.Manifest) error {
+	refused := p.refused.of(m)
+	if len(refused) == 0 {
+		return nil
+	}
+	return p.again(ctx, m, refused)
+}
+
 // manifest describes the files.
-func (p *pass) manifest() (*manifest.Manifest, []byte, error) {
+func (p *pass) manifest(parent chunker.Digest, annotations map[string]string) (*manifest.Manifest, []byte, error) {
 	b := manifest.NewBuilder()
 	for _, f := range p.files {
-		file := manifest.File{Path: f.Path, Size: uint64(f.Size), Format: f.format.Format}
-		for _, t := range f.format.Tensors {
-			file.Tensors = append(file.Tensors, manifest.Tensor{
-				Name: t.Name, DType: t.DType, Shape: t.Shape, Offset: uint64(t.Offset), Length: uint64(t.Length),
-			})
-		}
-		b.Add(file, f.refs)
+		b.Add(manifest.File{Path: f.Path, Size: uint64(f.Size), Format: f.format.Format, Tensors: f.tensors()}, f.refs)
 	}
-	m, err := b.Build(p.options.Parent, p.options.Annotations)
+	m, err := b.Build(parent, annotations)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", err, ErrInput)
 	}
@@ -125,7 +132,8 @@ func (p *pass) manifest() (*manifest.Manifest, []byte, error) {
 }
 
 // run sends what read yields through the stages. With ask, chunks that were met
-// before or that the registry has are left out.
+// before or that the registry has are left out, and others may go as deltas; without, all
+// of them go, whole.
 func (p *pass) run(ctx context.Context, ask bool, read func(context.Context, chan<- *piece) error) error {
 	g, ctx := errgroup.WithContext(ctx)
 	procs := runtime.GOMAXPROCS(0)
@@ -140,7 +148,7 @@ func (p *pass) run(ctx context.Context, ask bool, read func(context.Context, cha
 		lacking = make(chan *piece)
 		stage(g, 1, func() error { return p.ask(ctx, hashed, lacking) }, func() { close(lacking) })
 	}
-	stage(g, procs, func() error { return p.encode(ctx, lacking, encoded) }, func() { close(encoded) })
+	stage(g, procs, func() error { return p.encode(ctx, !ask, lacking, encoded) }, func() { close(encoded) })
 	stage(g, 1, func() error { return p.gather(ctx, encoded, uploads) }, func() { close(uploads) })
 	stage(g, p.parallel, func() error { return p.upload(ctx, uploads) }, func() {})
 	return g.Wait()

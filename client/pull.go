@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +19,9 @@ import (
 type PullOptions struct {
 	// Cache keeps received chunks for later pulls; nil for none.
 	Cache *Cache
+	// Places is the folder that remembers which local files hold which version: chunks
+	// that are nearly the same there come as differences. Empty for none.
+	Places string
 	// Delete removes files of the folder that the version does not have.
 	Delete bool
 	// Sync returns only after files and folders are on the disk.
@@ -29,7 +33,8 @@ type PullOptions struct {
 // Pull makes the files of a version in the folder dir, which it creates. Files
 // that are right already are not touched; others are replaced one by one, each at
 // once. Chunks come from the folder, from what an interrupted pull left in it,
-// from the cache, and then from the registry.
+// from the cache, and then from the registry, as differences from older ones that are
+// here where that is shorter.
 //
 // Errors are *openapi.Error, ErrBusyFolder, ErrCorrupt, ErrUnreachable, that of
 // ctx, or of the file system.
@@ -44,14 +49,19 @@ func (r *Registry) Pull(ctx context.Context, ref name.Ref, dir string, o PullOpt
 		return Receipt{}, fmt.Errorf("pull %s: %w", ref, err)
 	}
 	p := newPull(r, ref.Repo, digest, m, f, o)
-	err = p.do(ctx)
+	if p.dir, err = filepath.Abs(dir); err == nil {
+		err = p.do(ctx)
+	}
 	if err = errors.Join(err, f.Close(err == nil)); err != nil {
 		return Receipt{}, fmt.Errorf("pull %s into %s: %w", ref, dir, err)
 	}
+	came := p.fetch.tally()
 	return Receipt{
 		Ref: ref.String(), Digest: digest.String(), BytesTotal: int64(m.Size()),
-		BytesReceived: p.fetch.received.Load(), BytesReused: p.reused.Load(),
-		ChunksTotal: len(m.Chunks), ChunksNew: int(p.fetched.Load()), Files: len(m.Files),
+		BytesReceived: came.Bytes, BytesReceivedDelta: came.DeltaBytes, BytesReceivedBase: came.BaseBytes,
+		BytesReused: p.reused.Load(),
+		ChunksTotal: len(m.Chunks), ChunksNew: int(p.fetched.Load()), ChunksDelta: came.DeltaChunks,
+		BasesWrong: came.BasesWrong, Files: len(m.Files),
 		Seconds: time.Since(began).Seconds(),
 	}, nil
 }
@@ -60,6 +70,8 @@ func (r *Registry) Pull(ctx context.Context, ref name.Ref, dir string, o PullOpt
 type pull struct {
 	survey
 	folder   *folder.Folder
+	dir      string // absolute
+	older    older
 	options  PullOptions
 	progress Progress
 	fetch    *fetch
@@ -88,13 +100,15 @@ func newPull(r *Registry, repo name.Repo, digest chunker.Digest, m *manifest.Man
 		p.index[m.Chunks[i].Digest] = uint32(i)
 	}
 	p.fetch = &fetch{Registry: r, repo: repo, digest: digest, m: m, cache: o.Cache, to: p}
+	p.fetch.found = func(c uint32, plain []byte) error { return p.settle(c, plain, true, nowhere) }
 	p.progress.Total(int64(m.Size()))
 	return p
 }
 
 // do goes through the sources in order, from the cheapest on.
 func (p *pull) do(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{p.look, p.compare, p.plan, p.resume, p.reuse, p.replace, p.request, p.finish} {
+	defer p.older.close()
+	for _, step := range []func(context.Context) error{p.look, p.compare, p.plan, p.resume, p.reuse, p.relate, p.replace, p.request, p.finish, p.remember} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -211,12 +225,9 @@ func (p *pull) request(ctx context.Context) error {
 func (p *pull) Room(context.Context, uint32) ([]byte, error) { return nil, nil }
 
 // Take implements Sink. It is what becomes of a chunk that request got.
-func (p *pull) Take(_ context.Context, c uint32, plain, enc []byte) error {
-	cached := enc == nil
-	if !cached {
-		p.fetched.Add(1)
-	}
-	return p.settle(c, plain, cached, nowhere)
+func (p *pull) Take(_ context.Context, c uint32, plain, _ []byte) error {
+	p.fetched.Add(1)
+	return p.settle(c, plain, false, nowhere)
 }
 
 func (p *pull) finish(context.Context) error {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/ingot-ml/ingot/chunker"
 	"github.com/ingot-ml/ingot/client/internal/journal"
+	"github.com/ingot-ml/ingot/client/internal/known"
 	"github.com/ingot-ml/ingot/client/internal/source"
 	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry/manifest"
@@ -38,14 +39,26 @@ type PushOptions struct {
 	// Expect is where the tag must be now: a digest, openapi.ExpectNone for a tag
 	// that must not exist, or empty for anywhere.
 	Expect string
+	// Places is the folder that remembers which local files hold which version: what was
+	// pushed or pulled before is what differences are made against. Empty for none.
+	Places string
+	// Base is the version to make differences against, by its digest; zero for Parent in
+	// the same repository, else what the tag is at, else what Places knows of the
+	// repository, or of a version much like this one in the namespace.
+	Base name.Ref
+	// Held is what the caller has of versions. It is read, and not believed.
+	Held []Held
+	// Cache may hold chunks of the base; nil for none.
+	Cache *Cache
 	// Progress may be nil.
 	Progress Progress
 }
 
 // Push stores the folder or file at path as a version and sets the tag of ref,
 // which must have one. It reads the files once, and sends the chunks that the
-// registry does not have. What was interrupted goes on where it stopped, at the
-// chunk, when there is a journal.
+// registry does not have, as differences where something related is at hand and that is
+// shorter. What was interrupted goes on where it stopped, at the chunk, when there is a
+// journal.
 //
 // Errors are *openapi.Error, ErrInput, ErrUnreachable, name.ErrName for a ref
 // without a tag, or that of ctx.
@@ -70,11 +83,9 @@ func (r *Registry) Push(ctx context.Context, path string, ref name.Ref, o PushOp
 	if err != nil {
 		return Receipt{}, fmt.Errorf("push %s to %s: %w", path, ref, err)
 	}
-	got := Receipt{
-		Ref: ref.String(), Digest: done.Digest.String(), BytesTotal: int64(m.Size()),
-		BytesSent: p.sent.Load(), BytesStored: p.stored.Load(),
-		ChunksTotal: len(m.Chunks), ChunksNew: int(p.uploaded.Load()), Files: len(m.Files),
-	}
+	p.note(abs, done.Digest.String())
+	got := p.receipt(m)
+	got.Digest = done.Digest.String()
 	got.Seconds = time.Since(began).Seconds()
 	return got, nil
 }
@@ -87,8 +98,29 @@ type push struct {
 	files    []*source.File
 	progress Progress
 	journal  journal.Entry
+	orphan   bool // the version is another registry's, so its parent need not be here
 
-	sent, stored, uploaded atomic.Int64
+	sent, sentDelta, stored atomic.Int64
+	uploaded, deltas        atomic.Int64
+}
+
+// receipt says what was moved of m.
+func (p *push) receipt(m *manifest.Manifest) Receipt {
+	return Receipt{
+		Ref: p.ref.String(), BytesTotal: int64(m.Size()),
+		BytesSent: p.sent.Load(), BytesSentDelta: p.sentDelta.Load(), BytesStored: p.stored.Load(),
+		ChunksTotal: len(m.Chunks), ChunksNew: int(p.uploaded.Load()), ChunksDelta: int(p.deltas.Load()), Files: len(m.Files),
+	}
+}
+
+// note remembers where the files of a version lie, for later pushes and pulls. A part of
+// one has no name yet.
+func (p *push) note(path, version string) {
+	place := known.Place{Registry: p.wire.Base(), Repo: p.ref.Repo.String(), Version: version, Path: path}
+	for _, f := range p.files {
+		place.Add(f.Path, f.Place(), f.Info())
+	}
+	known.In(p.options.Places).Note(place)
 }
 
 // do pushes until the version is there. A push that the registry has closed is
@@ -114,7 +146,10 @@ func (p *push) attempt(ctx context.Context) (*manifest.Manifest, openapi.Committ
 	if err := pass.all(ctx); err != nil {
 		return nil, openapi.Committed{}, err
 	}
-	m, doc, err := pass.manifest()
+	m, doc, err := pass.manifest(p.options.Parent, p.options.Annotations)
+	if err == nil {
+		err = pass.whole(ctx, m)
+	}
 	if err != nil {
 		return nil, openapi.Committed{}, err
 	}
@@ -143,15 +178,16 @@ func (p *push) open(ctx context.Context) (id string, fresh bool, err error) {
 	return started.ID, true, nil
 }
 
-// commit commits doc. again uploads the chunks that the registry misses.
+// commit commits doc. again uploads the chunks that the registry misses; nil if nobody
+// can.
 func (p *push) commit(ctx context.Context, id string, doc []byte, again func([]uint32) error) (openapi.Committed, error) {
 	for round := 1; ; round++ {
-		done, err := p.commitPush(ctx, id, doc, p.ref.Tag, p.options.Expect)
+		done, err := p.commitPush(ctx, id, doc, p.ref.Tag, p.options.Expect, p.orphan)
 		if err == nil && done.Digest != manifest.Name(doc) {
 			err = fmt.Errorf("commit: %s took version %s for %s: %w", p.wire.Base(), manifest.Name(doc).Short(), done.Digest.Short(), ErrCorrupt)
 		}
 		var lacks *openapi.Error
-		if round == maxRounds || !errors.As(err, &lacks) || lacks.Code != openapi.CodeMissingChunks || len(lacks.Missing) == 0 {
+		if again == nil || round == maxRounds || !errors.As(err, &lacks) || lacks.Code != openapi.CodeMissingChunks || len(lacks.Missing) == 0 {
 			return done, err
 		}
 		if err := again(lacks.Missing); err != nil {

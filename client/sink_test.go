@@ -28,6 +28,8 @@ type arena struct {
 	takes map[uint32]int
 	enc   int64
 	moved int // chunks whose bytes were not where Room said
+
+	plainOnly bool // chunks may come as deltas
 }
 
 func newArena(m *manifest.Manifest) *arena {
@@ -49,6 +51,9 @@ func (a *arena) Take(_ context.Context, c uint32, plain, enc []byte) error {
 	a.enc += int64(len(enc))
 	if &plain[0] != &a.memory[a.offsets[c]] {
 		a.moved++
+	}
+	if enc == nil && a.plainOnly {
+		enc = codec.Append(nil, plain, chunker.Opaque)
 	}
 	again, err := codec.Decode(nil, enc)
 	a.mu.Unlock()
@@ -102,9 +107,9 @@ func TestFetch(t *testing.T) {
 	noLeaks(t)
 	_, r, m, digest := published(t)
 	to := newArena(m)
-	received, err := r.Fetch(t.Context(), ref(t, "acme/llama").Repo, digest, m, queue(m), to)
-	if err != nil || received != to.enc {
-		t.Errorf("%d bytes came, %d were taken: %v", received, to.enc, err)
+	received, err := r.Fetch(t.Context(), ref(t, "acme/llama").Repo, digest, m, queue(m), to, client.FetchOptions{})
+	if err != nil || received.Bytes != to.enc {
+		t.Errorf("%d bytes came, %d were taken: %v", received.Bytes, to.enc, err)
 	}
 	to.whole(t)
 }
@@ -113,9 +118,9 @@ func TestFetchOfNothing(t *testing.T) {
 	f, r, m, digest := published(t)
 	none := make(chan uint32)
 	close(none)
-	received, err := r.Fetch(t.Context(), ref(t, "acme/llama").Repo, digest, m, none, newArena(m))
-	if err != nil || received != 0 || f.requests("GET /v1/repos/{ns}/{m}/versions/{d}/chunks") != 0 {
-		t.Errorf("%d bytes, %v", received, err)
+	received, err := r.Fetch(t.Context(), ref(t, "acme/llama").Repo, digest, m, none, newArena(m), client.FetchOptions{})
+	if err != nil || received.Bytes != 0 || f.requests("GET /v1/repos/{ns}/{m}/versions/{d}/chunks") != 0 {
+		t.Errorf("%d bytes, %v", received.Bytes, err)
 	}
 }
 
@@ -125,7 +130,7 @@ func TestFetchAgainWhatWasDamaged(t *testing.T) {
 			f, r, m, digest := published(t)
 			damaged(f, 1, damage)
 			to := newArena(m)
-			if _, err := r.Fetch(t.Context(), ref(t, "acme/llama").Repo, digest, m, queue(m), to); err != nil {
+			if _, err := r.Fetch(t.Context(), ref(t, "acme/llama").Repo, digest, m, queue(m), to, client.FetchOptions{}); err != nil {
 				t.Error(err)
 			}
 			to.whole(t)
@@ -145,7 +150,7 @@ func TestFetchRefusesDamage(t *testing.T) {
 				open <- uint32(c)
 			}
 			// The channel stays open: the failure alone must end the fetch.
-			_, err := r.Fetch(t.Context(), ref(t, "acme/llama").Repo, digest, m, open, to)
+			_, err := r.Fetch(t.Context(), ref(t, "acme/llama").Repo, digest, m, open, to, client.FetchOptions{})
 			if !errors.Is(err, client.ErrCorrupt) || len(to.takes) == len(m.Chunks) {
 				t.Errorf("%d chunks taken, %v", len(to.takes), err)
 			}
@@ -163,7 +168,7 @@ func TestFetchStaysInItsRoom(t *testing.T) {
 			to := newArena(m)
 			one := make(chan uint32, 1)
 			one <- 1
-			if _, err := r.Fetch(t.Context(), ref(t, "acme/llama").Repo, digest, m, one, to); !errors.Is(err, client.ErrCorrupt) {
+			if _, err := r.Fetch(t.Context(), ref(t, "acme/llama").Repo, digest, m, one, to, client.FetchOptions{}); !errors.Is(err, client.ErrCorrupt) {
 				t.Fatalf("got %v, want ErrCorrupt", err)
 			}
 			copy(to.memory[to.offsets[1]:to.offsets[2]], make([]byte, m.Chunks[1].Size))
@@ -182,7 +187,7 @@ func TestSinkEndsFetch(t *testing.T) {
 	to.taken = func(uint32) error { return odd }
 	open := make(chan uint32, 1)
 	open <- 0
-	if _, err := r.Fetch(t.Context(), ref(t, "acme/llama").Repo, digest, m, open, to); !errors.Is(err, odd) {
+	if _, err := r.Fetch(t.Context(), ref(t, "acme/llama").Repo, digest, m, open, to, client.FetchOptions{}); !errors.Is(err, odd) {
 		t.Errorf("got %v, want the sink's error", err)
 	}
 }
@@ -195,7 +200,7 @@ func TestFetchEndsWithContext(t *testing.T) {
 	to.taken = func(uint32) error { cancel(); return nil }
 	open := make(chan uint32, 1)
 	open <- 0
-	if _, err := r.Fetch(ctx, ref(t, "acme/llama").Repo, digest, m, open, to); !errors.Is(err, context.Canceled) {
+	if _, err := r.Fetch(ctx, ref(t, "acme/llama").Repo, digest, m, open, to, client.FetchOptions{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want context.Canceled", err)
 	}
 }
@@ -214,7 +219,7 @@ func TestFetchHoldsNothingBack(t *testing.T) {
 		return nil
 	}
 	next <- 0
-	if _, err := r.Fetch(t.Context(), ref(t, "acme/llama").Repo, digest, m, next, to); err != nil {
+	if _, err := r.Fetch(t.Context(), ref(t, "acme/llama").Repo, digest, m, next, to, client.FetchOptions{}); err != nil {
 		t.Error(err)
 	}
 	to.whole(t)
@@ -222,7 +227,7 @@ func TestFetchHoldsNothingBack(t *testing.T) {
 
 func TestFetchOfUnknownVersion(t *testing.T) {
 	_, r, m, _ := published(t)
-	_, err := r.Fetch(t.Context(), ref(t, "acme/llama").Repo, chunker.Sum([]byte("no")), m, queue(m), newArena(m))
+	_, err := r.Fetch(t.Context(), ref(t, "acme/llama").Repo, chunker.Sum([]byte("no")), m, queue(m), newArena(m), client.FetchOptions{})
 	if !errors.Is(err, &openapi.Error{Code: openapi.CodeNotFound}) {
 		t.Errorf("got %v, want not_found", err)
 	}

@@ -37,6 +37,18 @@ func (r *Registry) VerifyStore(ctx context.Context, deep bool, progress func(ope
 	})
 }
 
+// Compact has the registry choose anew how the chunks of a model are stored, or of all
+// where repo is empty. It calls progress, unless that is nil, every some seconds. Errors
+// are those of CollectGarbage.
+func (r *Registry) Compact(ctx context.Context, repo string, progress func(openapi.CompactProgress)) (openapi.CompactReport, error) {
+	return work(ctx, r, "compact", openapi.CompactRequest{Repo: repo}, func(line openapi.CompactLine) (*openapi.CompactReport, *openapi.Error) {
+		if line.Progress != nil && progress != nil {
+			progress(*line.Progress)
+		}
+		return line.Report, line.Error
+	})
+}
+
 // work asks for something whose answer is lines, and gives each to take until that
 // returns the report or the failure.
 func work[Line, Report any](ctx context.Context, r *Registry, what string, ask any, take func(Line) (*Report, *openapi.Error)) (got Report, err error) {

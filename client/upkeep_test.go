@@ -59,6 +59,18 @@ func TestVerifyStore(t *testing.T) {
 	}
 }
 
+func TestCompact(t *testing.T) {
+	r, path, body := upkeep(t, `{"progress":{"phase":"versions","bytes_gained":3}}`+"\n"+`{"report":{"chunks":5,"bytes_gained":7}}`+"\n")
+	var seen []openapi.CompactProgress
+	got, err := r.Compact(t.Context(), "acme/llama", func(p openapi.CompactProgress) { seen = append(seen, p) })
+	if err != nil || got.Chunks != 5 || got.BytesGained != 7 || *path != "POST /v1/compact" || *body != `{"repo":"acme/llama"}` {
+		t.Errorf("%+v, %v of %s with %s", got, err, *path, *body)
+	}
+	if len(seen) != 1 || seen[0].Gained != 3 {
+		t.Errorf("progress %+v", seen)
+	}
+}
+
 // TestWorkThatFails reads answers that end in other ways. None is asked for twice.
 func TestWorkThatFails(t *testing.T) {
 	const progress = `{"progress":{"phase":"mark"}}` + "\n"

@@ -42,25 +42,31 @@ func (r *Registry) missing(ctx context.Context, id string, fresh bool, digests [
 	return bitmap, err
 }
 
-// putChunk uploads one encoded chunk. attempt is called before each try.
-func (r *Registry) putChunk(ctx context.Context, id string, d chunker.Digest, enc []byte, attempt func()) (openapi.Received, error) {
+// putChunk uploads one encoded chunk, which may be a delta of one of the version base.
+// attempt is called before each try.
+func (r *Registry) putChunk(ctx context.Context, id string, d chunker.Digest, base string, enc []byte, attempt func()) (openapi.Received, error) {
 	return call[openapi.Received](ctx, r, wire.Request{
-		Method: http.MethodPut, Path: []string{"v1", "pushes", id, "chunks", d.String()},
+		Method: http.MethodPut, Path: []string{"v1", "pushes", id, "chunks", d.String()}, Query: query("base", base),
 		Type: openapi.MediaChunk, Accept: mediaJSON, Body: enc, Attempt: attempt,
 	})
 }
 
-// putBatch uploads frames. attempt is called before each try.
-func (r *Registry) putBatch(ctx context.Context, id string, frames []byte, attempt func()) (openapi.Received, error) {
+// putBatch uploads frames, among which may be deltas of the version base. attempt is called before each try.
+func (r *Registry) putBatch(ctx context.Context, id, base string, frames []byte, attempt func()) (openapi.Received, error) {
 	return call[openapi.Received](ctx, r, wire.Request{
-		Method: http.MethodPost, Path: []string{"v1", "pushes", id, "chunks"},
+		Method: http.MethodPost, Path: []string{"v1", "pushes", id, "chunks"}, Query: query("base", base),
 		Type: openapi.MediaChunks, Accept: mediaJSON, Body: frames, Attempt: attempt,
 	})
 }
 
-func (r *Registry) commitPush(ctx context.Context, id string, doc []byte, tag, expect string) (openapi.Committed, error) {
+// commitPush commits doc. orphan is for a version whose parent need not be there.
+func (r *Registry) commitPush(ctx context.Context, id string, doc []byte, tag, expect string, orphan bool) (openapi.Committed, error) {
+	q := query("tag", tag, "expect", expect)
+	if orphan {
+		q.Set("orphan", openapi.Yes)
+	}
 	return call[openapi.Committed](ctx, r, wire.Request{
-		Method: http.MethodPost, Path: []string{"v1", "pushes", id, "commit"}, Query: query("tag", tag, "expect", expect),
+		Method: http.MethodPost, Path: []string{"v1", "pushes", id, "commit"}, Query: q,
 		Type: openapi.MediaManifest, Accept: mediaJSON, Body: doc,
 	})
 }

@@ -184,7 +184,7 @@ func TestAgentConfigMistakes(t *testing.T) {
 		"ram: much":                                  "agent.yaml:1:6",
 		"disk: 1GiB\nx:":                             "agent.yaml:2:1",
 		"models: [{ref: acme/x, tear: ram}]":         "tier",
-		"models: [{ref: acme/x, tier: tape}]":        "disk or ram",
+		"models: [{ref: acme/x, tier: tape}]":        "disk, ram or gpu",
 		"models: [{ref: Acme, tier: ram}]":           "agent.yaml:1:16",
 		"models: [{match: acme/llama}]":              "namespace/*",
 		"models: [{ref: acme/x, match: acme/*}]":     "match",

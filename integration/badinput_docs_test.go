@@ -48,7 +48,7 @@ func TestBadInputIsTested(t *testing.T) {
 func declaredTests(t *testing.T) map[string]bool {
 	t.Helper()
 	declared := map[string]bool{}
-	for _, root := range []string{"chunker", "client", "cmd", "integration", "nodecache", "openapi", "registry"} {
+	for _, root := range []string{"chunker", "client", "cmd", "cuda", "integration", "nodecache", "openapi", "registry"} {
 		err := filepath.WalkDir(filepath.Join("..", root), func(path string, d os.DirEntry, err error) error {
 			if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
 				return err

@@ -24,7 +24,7 @@ func (s *session) testMistakes(v version) {
 	s.t.Helper()
 	push := s.start()
 	for _, list := range [][]mistake{
-		routeMistakes(), nameMistakes(v), absentThings(), readMistakes(v), uploadMistakes(push, v), commitMistakes(push, v), nodeMistakes(v), upkeepMistakes(),
+		routeMistakes(), nameMistakes(v), absentThings(), readMistakes(v), uploadMistakes(push, v), deltaMistakes(s.t, push, v), commitMistakes(push, v), nodeMistakes(v), upkeepMistakes(), historyMistakes(),
 	} {
 		for _, m := range list {
 			s.fails(m.want, m.method, m.path, m.media, m.body)
@@ -36,7 +36,7 @@ func routeMistakes() []mistake {
 	return []mistake{
 		{openapi.CodeNotFound, "GET", "/docs/", "", nil},
 		{openapi.CodeNotAllowed, "POST", "/", "", nil},
-		{openapi.CodeNotFound, "GET", "/v2/repos", "", nil},
+		{openapi.CodeNotFound, "GET", "/v3/repos", "", nil},
 		{openapi.CodeNotFound, "GET", repoURL + "/nothing", "", nil},
 		{openapi.CodeNotFound, "GET", "/v1/repos/../../etc/passwd", "", nil},
 		{openapi.CodeNotAllowed, "POST", "/healthz", "", nil},
@@ -185,5 +185,11 @@ func nodeMistakes(v version) []mistake {
 		{openapi.CodeTooLarge, "PUT", "/v1/nodes/x", mediaJSON, make([]byte, openapi.MaxNodeReport+1)},
 		{openapi.CodeBadName, "DELETE", "/v1/nodes/.x", "", nil},
 		{openapi.CodeNotFound, "DELETE", "/v1/nodes/x", "", nil},
+		{openapi.CodeBadName, "PUT", "/v1/upstreams/.x", mediaJSON, []byte(`{"url":"http://127.0.0.1:9","ttl":60}`)},
+		{openapi.CodeBadRequest, "PUT", "/v1/upstreams/archive", mediaJSON, []byte(`{"url":"http://127.0.0.1:9","ttl":0}`)},
+		{openapi.CodeBadRequest, "PUT", "/v1/upstreams/archive", mediaJSON, []byte(`{"url":"ftp://127.0.0.1","ttl":60}`)},
+		{openapi.CodeForbidden, "PUT", "/v1/upstreams/archive", mediaJSON, []byte(`{"url":"http://192.0.2.1","ttl":60}`)},
+		{openapi.CodeTooLarge, "PUT", "/v1/upstreams/archive", mediaJSON, make([]byte, openapi.MaxJSON+1)},
+		{openapi.CodeNotFound, "DELETE", "/v1/upstreams/archive", "", nil},
 	}
 }

@@ -33,6 +33,18 @@ func (s *session) testNodes(v version) {
 	s.testEvents(v)
 }
 
+// testUpstreams registers a hub for a while, and forgets it.
+func (s *session) testUpstreams() {
+	s.t.Helper()
+	hub := []byte(`{"url":"http://127.0.0.1:9","ttl":60}`)
+	s.send(http.StatusNoContent, "PUT", "/v1/upstreams/archive", mediaJSON, hub)
+	var list openapi.UpstreamList
+	if s.get(http.StatusOK, "GET", "/v1/upstreams", "", nil, &list); len(list.Upstreams) != 1 || list.Upstreams[0].Namespace != "archive" || list.Upstreams[0].Expires == nil {
+		s.t.Errorf("upstreams %+v", list)
+	}
+	s.send(http.StatusNoContent, "DELETE", "/v1/upstreams/archive", "", nil)
+}
+
 // testEvents has each event bring about the next, and the last end the stream.
 func (s *session) testEvents(v version) {
 	s.t.Helper()

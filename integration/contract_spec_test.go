@@ -222,11 +222,11 @@ func statusOf(s string) int {
 
 // rare tells the answers that need a race, a fault, a registry in trouble, one that
 // keeps its chunks elsewhere, or one that controls access: only then a push cannot be
-// started, or a verification is refused. What net/http answers by itself is no
+// started, a rule set, or a verification is refused. What net/http answers by itself is no
 // document of the API. The tests of package httpapi bring about the rest, with a
 // service that fails in each way.
 func rare(op *openapi3.Operation, status int) bool {
-	guarded := map[string]int{"startPush": http.StatusNotFound, "verifyStore": http.StatusForbidden}
+	guarded := map[string]int{"startPush": http.StatusNotFound, "setRetention": http.StatusNotFound, "verifyStore": http.StatusForbidden, "listUpstreams": http.StatusForbidden}
 	return guarded[op.OperationID] == status || slices.Contains([]int{
 		http.StatusTemporaryRedirect, http.StatusConflict, http.StatusTooManyRequests, http.StatusInternalServerError,
 		http.StatusServiceUnavailable, http.StatusInsufficientStorage, http.StatusRequestHeaderFieldsTooLarge,

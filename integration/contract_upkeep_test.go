@@ -20,7 +20,8 @@ func work[Line any](t *testing.T, s *session, path, ask string) (last Line) {
 	return last
 }
 
-// testUpkeep collects what only a retired version needed, and verifies what is left.
+// testUpkeep collects what only a retired version needed, and chooses anew how what is
+// left is stored, and verifies it.
 func (s *session) testUpkeep(left version) {
 	s.t.Helper()
 	dry := work[openapi.GCLine](s.t, s, "/v1/gc", `{"dry_run":true,"grace_seconds":0}`).Report
@@ -33,6 +34,10 @@ func (s *session) testUpkeep(left version) {
 	}
 	if again := work[openapi.GCLine](s.t, s, "/v1/gc", `{"dry_run":true}`).Report; again == nil || again.Freed.Objects != 0 {
 		s.t.Errorf("after a collection: %+v", again)
+	}
+	got := work[openapi.CompactLine](s.t, s, "/v1/compact", `{"repo":"acme/llama"}`).Report
+	if got == nil || got.BytesBefore == 0 || got.BytesAfter != got.BytesBefore-got.BytesGained {
+		s.t.Errorf("compaction: %+v", got)
 	}
 	for _, deep := range []string{`{"deep":true}`, `{"deep":false}`} {
 		found := work[openapi.VerifyLine](s.t, s, "/v1/verify", deep).Report
@@ -51,7 +56,7 @@ func (s *session) testReadOnly(v version) {
 	s.t.Helper()
 	set, push := []byte(`{"digest":"`+v.digest.String()+`"}`), "/v1/pushes/00000000000000000000"
 	chunk := v.chunks[0]
-	for _, m := range []mistake{
+	for _, m := range append(historyWrites(), []mistake{
 		{openapi.CodeReadOnly, "DELETE", v.url(), "", nil},
 		{openapi.CodeReadOnly, "PUT", repoURL + "/tags/main", mediaJSON, set},
 		{openapi.CodeReadOnly, "DELETE", repoURL + "/tags/next", "", nil},
@@ -61,7 +66,10 @@ func (s *session) testReadOnly(v version) {
 		{openapi.CodeReadOnly, "POST", push + "/chunks", openapi.MediaChunks, v.frames(chunk)},
 		{openapi.CodeReadOnly, "POST", push + "/commit", openapi.MediaManifest, v.doc},
 		{openapi.CodeReadOnly, "POST", "/v1/gc", mediaJSON, []byte(`{"dry_run":false}`)},
-	} {
+		{openapi.CodeReadOnly, "POST", "/v1/compact", mediaJSON, []byte(`{}`)},
+		{openapi.CodeReadOnly, "PUT", "/v1/upstreams/archive", mediaJSON, []byte(`{"url":"http://127.0.0.1:9","ttl":60}`)},
+		{openapi.CodeReadOnly, "DELETE", "/v1/upstreams/archive", "", nil},
+	}...) {
 		s.fails(m.want, m.method, m.path, m.media, m.body)
 	}
 	if got := s.send(http.StatusOK, "GET", v.url()+"/chunks/0?direct=yes", "", nil); !bytes.Equal(got.body, v.encoded[chunk.Digest]) {
@@ -91,5 +99,10 @@ func upkeepMistakes() []mistake {
 		{openapi.CodeNotAllowed, "GET", "/v1/verify", "", nil},
 		{openapi.CodeBadRequest, "POST", "/v1/verify", mediaJSON, []byte(`{"deep":1}`)},
 		{openapi.CodeTooLarge, "POST", "/v1/verify", mediaJSON, make([]byte, openapi.MaxJSON+1)},
+		{openapi.CodeNotAllowed, "GET", "/v1/compact", "", nil},
+		{openapi.CodeBadRequest, "POST", "/v1/compact", mediaJSON, []byte(`{"repo":1}`)},
+		{openapi.CodeBadName, "POST", "/v1/compact", mediaJSON, []byte(`{"repo":"acme"}`)},
+		{openapi.CodeNotFound, "POST", "/v1/compact", mediaJSON, []byte(`{"repo":"acme/none"}`)},
+		{openapi.CodeTooLarge, "POST", "/v1/compact", mediaJSON, make([]byte, openapi.MaxJSON+1)},
 	}
 }

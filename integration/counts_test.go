@@ -20,7 +20,7 @@ type cost struct{ push, pull faultproxy.Counts }
 // and with three.
 func TestOperationCounts(t *testing.T) {
 	minio := storetest.MinIO(t)
-	many := 60
+	many := 12
 	if large() {
 		many = 200
 	}

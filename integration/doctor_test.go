@@ -9,12 +9,16 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ingot-ml/ingot/integration/needtest"
 	"github.com/ingot-ml/ingot/integration/storetest"
 )
 
 // TestDoctor examines thoroughly a store that has all that is needed, in a bucket
 // with a rule that deletes, a disk, and what cannot be reached.
 func TestDoctor(t *testing.T) {
+	if !large() {
+		needtest.Skip(t, "large", "takes minutes: run make large")
+	}
 	r := &registry{t: t, home: t.TempDir(), addr: freeAddress(t), plain: true}
 	minio := storetest.MinIO(t)
 	gone, stranger := *minio, *minio

@@ -131,11 +131,13 @@ func TestInterruptedPull(t *testing.T) {
 	r.push(base, "stop/model:base")
 	r.push(variant, "stop/model:variant")
 	was, becomes := tree(t, base), tree(t, variant)
-	random := seeded(t)
 	for _, at := range []point{
-		{"GET", "/tags/", 1}, {"GET", "/versions/", 1}, {"GET", "/chunks", 1}, {"GET", "/chunks", 2 + random.Int64N(3)},
+		{"GET", "/tags/", 1}, {"GET", "/versions/", 1}, {"GET", "/chunks", 1}, {"GET", "/chunks", 2},
 	} {
 		for _, over := range []bool{false, true} {
+			if over && at.nth > 1 {
+				continue // all that may come as differences comes in one answer
+			}
 			dir := filepath.Join(t.TempDir(), "target")
 			if over {
 				r.json(&receipt{}, "pull", "stop/model:base", dir, "--no-cache")

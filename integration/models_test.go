@@ -143,13 +143,13 @@ func (r *registry) testFamily(f family, repo string, share float64) {
 	r.testPull(base, f.base, first)
 
 	for _, v := range []struct{ name, dir string }{{"layer", f.layer}, {"head", f.head}, {"finetune", f.finetune}} {
-		got := r.push(v.dir, repo+":"+v.name)
+		got := r.push(v.dir, repo+":"+v.name, "--base", base)
 		changed, _ := r.changedBytes(base, repo+":"+v.name)
 		atMost(r.t, v.name+" stored", got.BytesStored, 0.70, changed, 64<<10)
 		r.testVariantPull(repo+":"+v.name, v.dir, got)
 	}
 
-	got := r.push(f.vocab, repo+":vocab")
+	got := r.push(f.vocab, repo+":vocab", "--base", base)
 	_, resized := r.changedBytes(base, repo+":vocab")
 	// The tensors' own new chunks, then header, config.json and tokenizer.json.
 	if most := 2*resized + 4; resized == 0 || got.ChunksNew > most {
@@ -157,7 +157,7 @@ func (r *registry) testFamily(f family, repo string, share float64) {
 	}
 	r.testVariantPull(repo+":vocab", f.vocab, got)
 
-	got = r.push(f.reshard, repo+":reshard")
+	got = r.push(f.reshard, repo+":reshard", "--base", base)
 	atMost(r.t, "reshard stored", got.BytesStored, 0.004, got.BytesTotal, 0)
 	_, dir := r.testVariantPull(repo+":reshard", f.reshard, got)
 	checkTensors(r.t, dir, f.base)

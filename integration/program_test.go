@@ -63,6 +63,7 @@ type receipt struct {
 	Digest        string  `json:"digest"`
 	BytesTotal    int64   `json:"bytes_total"`
 	BytesSent     int64   `json:"bytes_sent"`
+	SentDelta     int64   `json:"bytes_sent_delta"`
 	BytesReceived int64   `json:"bytes_received"`
 	BytesReused   int64   `json:"bytes_reused"`
 	BytesStored   int64   `json:"bytes_stored"`

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/ingot-ml/ingot/cuda/cudatest"
 )
 
 // pythonModels are the weights that the Python package reads from an agent.
@@ -39,7 +41,8 @@ func testPython(t *testing.T, interpreter string) {
 	}
 	cmd := exec.Command(interpreter, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--basetemp", filepath.Join(t.TempDir(), "pytest"))
 	cmd.Dir = "../python"
-	cmd.Env = append(os.Environ(), "INGOT_AGENT="+r.agent(), "INGOT_TEST_MODELS="+string(folders), "PYTHONDONTWRITEBYTECODE=1")
+	cmd.Env = append(os.Environ(), "INGOT_AGENT="+r.agent(), "INGOT_TEST_MODELS="+string(folders), "PYTHONDONTWRITEBYTECODE=1",
+		"INGOT_LIBCUDA="+cudatest.Library(t), "INGOT_TEST_PUBLISH=http://"+r.addr, "INGOT_PROGRAM="+r.program())
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("pytest: %v\n%s", err, out)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/ingot-ml/ingot/integration/faultproxy"
+	"github.com/ingot-ml/ingot/integration/needtest"
 	"github.com/ingot-ml/ingot/integration/storetest"
 )
 
@@ -24,7 +25,7 @@ const exitUnreachable = 4
 // push goes through once the store is back.
 func TestStoreGone(t *testing.T) {
 	minio := storetest.MinIO(t)
-	c := newCluster(t, minio, 1)
+	c := newAlone(t, minio)
 	r := c.replicas[0]
 	first, second := tinyModel(t, "first"), tinyModel(t, "second")
 	r.push(first, "gone/model:first")
@@ -59,7 +60,7 @@ func TestStoreGone(t *testing.T) {
 // TestSlowStore lets one request a second through. A push takes its time, or ends
 // with a line that says why; when the store is itself again, all is well.
 func TestSlowStore(t *testing.T) {
-	c := newCluster(t, storetest.MinIO(t), 1)
+	c := newAlone(t, storetest.MinIO(t))
 	r := c.replicas[0]
 	before, slow := tinyModel(t, "before"), tinyModel(t, "slow")
 	r.push(before, "slow/model:before")
@@ -124,6 +125,9 @@ type collected struct {
 // young stays whatever the clocks say, since its age is told by one of them alone;
 // what may go goes, and nothing that is needed does.
 func TestStoreClock(t *testing.T) {
+	if !large() {
+		needtest.Skip(t, "large", "takes minutes: run make large")
+	}
 	minio := storetest.MinIO(t)
 	for _, by := range []time.Duration{-24 * time.Hour, 24 * time.Hour} {
 		t.Run(by.String(), func(t *testing.T) {
@@ -155,7 +159,7 @@ func TestStoreClock(t *testing.T) {
 // rule's name.
 func TestLifecycleRule(t *testing.T) {
 	minio := storetest.MinIO(t)
-	c := newCluster(t, minio, 1)
+	c := newAlone(t, minio)
 	r := c.replicas[0]
 	r.push(tinyModel(t, "own"), "rule/model:v1")
 	r.json(&struct{}{}, "verify", "--all")

@@ -38,6 +38,15 @@ func newCluster(t *testing.T, minio *storetest.Store, replicas int) *cluster {
 	return c
 }
 
+// newAlone starts a cluster of one replica that need not examine the store, which
+// takes as long as many a test.
+func newAlone(t *testing.T, minio *storetest.Store) *cluster {
+	t.Helper()
+	c := &cluster{t: t, minio: minio, bucket: minio.Bucket(t)}
+	c.add("--alone").start()
+	return c
+}
+
 // add prepares one more replica. It does nothing that is not asked for, so that its
 // requests can be counted. It has no race detector: its first start, in which it
 // examines the store, would take a minute.

@@ -42,7 +42,7 @@ func walk(root fs.FS, f func(name string, content []byte) error) error {
 		}
 		hidden := strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_")
 		_, noModule := fs.Stat(root, path.Join(p, "go.mod"))
-		if hidden || name == "testdata" || p == "bin" || noModule == nil {
+		if hidden || name == "testdata" || p == "bin" || p == "dist" || noModule == nil {
 			return fs.SkipDir
 		}
 		return nil

@@ -57,6 +57,17 @@ expected-statuses = ["400", "404", "405", "413", "431"]
 [[operations]] # its answer does not end: TestContract listens to it
 include-operation-id = "listenEvents"
 enabled = false
+[[operations]] # a hub on another machine is allowed by who runs the registry
+include-operation-id = "registerUpstream"
+warnings = false
+[operations.checks.positive_data_acceptance]
+expected-statuses = ["204", "403", "409"]
+[[operations]] # so that there is none to forget: TestContract forgets one
+include-operation-id = "forgetUpstream"
+warnings = false
+[[operations]] # a rule that another request may have cleared: TestContract applies one
+include-operation-id = "applyRetention"
+warnings = false
 `
 
 // endless is how many operations are left out.

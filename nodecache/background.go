@@ -15,6 +15,7 @@ import (
 // background starts what goes on beside the requests, until ctx ends: following
 // tags, and reporting to the registry.
 func (n *Node) background(ctx context.Context, wg *sync.WaitGroup) error {
+	wg.Go(func() { _ = n.files.Load().Run(ctx) }) // ends with ctx alone
 	if n.client == nil {
 		return nil
 	}
@@ -96,7 +97,7 @@ func (n *Node) report(ctx context.Context, wg *sync.WaitGroup) {
 		Report: func() openapi.NodeReport {
 			return openapi.NodeReport{
 				Address: n.config.Advertise, Program: n.config.Version,
-				Tiers: n.engine.Status().Tiers, Models: n.engine.Residents(),
+				Tiers: n.engine.Status().Tiers.Totals(), Models: n.engine.Residents(),
 			}
 		},
 	})

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/ingot-ml/ingot/openapi"
@@ -18,6 +19,9 @@ const (
 	DefaultParallel  = 8
 	DefaultHigh      = 95
 	DefaultLow       = 85
+
+	DefaultGPUHeadroom = 1 << 30
+	DefaultGPUSlice    = 2 * time.Second
 )
 
 // Config is what a node is told.
@@ -48,6 +52,15 @@ type Config struct {
 	// Huge asks for huge pages where the system has them for shared memory.
 	Huge bool
 
+	// GPU is the budgets of GPUs, none for a node that uses no GPU. GPUHeadroom is
+	// what stays free of each for the engines; GPUSlice, how long who leases one may
+	// keep the room that others wait for; a slice of 0 is DefaultGPUSlice.
+	GPU         []GPUBudget
+	GPUHeadroom int64
+	GPUSlice    time.Duration
+	// MoverCommand runs the mover of a GPU: the program and its first arguments.
+	MoverCommand []string
+
 	// Wait is how long a lease waits for a version that is not there, unless it says
 	// otherwise; 0 is DefaultWait.
 	Wait time.Duration
@@ -57,12 +70,16 @@ type Config struct {
 	// Heartbeat is how often the node reports itself; 0 is DefaultHeartbeat, and less
 	// is never.
 	Heartbeat time.Duration
-	// IdleRAM and IdleDisk are how long a version that nobody uses stays in a tier,
-	// unless its Model says otherwise; 0 is for as long as there is room.
-	IdleRAM, IdleDisk time.Duration
+	// IdleGPU, IdleRAM and IdleDisk are how long a version that nobody uses stays in
+	// a tier, unless its Model says otherwise; 0 is for as long as there is room.
+	IdleGPU, IdleRAM, IdleDisk time.Duration
 	// Parallel is the most requests to the registry of one load; 0 is
 	// DefaultParallel.
 	Parallel int
+
+	// Files is the folder of versions that are kept as files, in the form of the cache
+	// of Hugging Face clients; empty is one in Data. They count in the Disk budget.
+	Files string
 
 	// Models are the versions that the node keeps.
 	Models []Model
@@ -73,6 +90,12 @@ type Config struct {
 	Version string
 }
 
+// GPUBudget is how much of a GPU a node may take.
+type GPUBudget struct {
+	UUID  string // empty is every GPU that has no budget of its own
+	Bytes int64
+}
+
 // Model is a reference that a node keeps, or a pattern of many that it offers.
 type Model struct {
 	// Ref is the reference; Match instead is a pattern, "namespace/*" or "*", whose
@@ -81,12 +104,18 @@ type Model struct {
 	Match string
 	// Tier is where it should be; TierNone for one that comes when asked for.
 	Tier openapi.Tier
+	// Device is the UUID of the GPU for the tier gpu; empty is the one with the most
+	// room.
+	Device string
+	// Files keeps it as files, beside what its tier keeps.
+	Files bool
 	// Watch follows the tag.
 	Watch bool
 	// Pin keeps it in its tier whatever else wants the room.
 	Pin bool
-	// IdleRAM and IdleDisk are as in Config; 0 is the Config's, and less is never.
-	IdleRAM, IdleDisk time.Duration
+	// IdleGPU, IdleRAM and IdleDisk are as in Config; 0 is the Config's, and less is
+	// never.
+	IdleGPU, IdleRAM, IdleDisk time.Duration
 }
 
 // withDefaults returns c with every zero replaced by what it means.
@@ -98,9 +127,11 @@ func (c Config) withDefaults() Config {
 	c.Wait = cmp.Or(max(0, c.Wait), DefaultWait)
 	c.Poll = cmp.Or(max(0, c.Poll), DefaultPoll)
 	c.Heartbeat = cmp.Or(c.Heartbeat, DefaultHeartbeat)
+	c.GPUSlice = cmp.Or(max(0, c.GPUSlice), DefaultGPUSlice)
 	c.Parallel = cmp.Or(max(0, c.Parallel), DefaultParallel)
 	c.High, c.Low = cmp.Or(c.High, DefaultHigh), cmp.Or(c.Low, DefaultLow)
 	c.Version = cmp.Or(c.Version, "unversioned")
+	c.Files = cmp.Or(c.Files, filepath.Join(c.Data, "files"))
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -73,10 +73,21 @@ func serveNode(t *testing.T, c nodecache.Config) (a *agent.Agent, stop func()) {
 	}
 }
 
+// tiny is less than a chunk, and small about 20 MiB in four layers.
+var (
+	tiny  = synth.Spec{Layers: 2, Hidden: 128, KV: 64, FF: 256, Vocab: 256, DType: chunker.BF16, Seed: 1}
+	small = synth.Spec{Layers: 4, Hidden: 512, KV: 256, FF: 1024, Vocab: 1024, DType: chunker.BF16, Seed: 1}
+)
+
 func push(t *testing.T, r *client.Registry, ref string, changes ...synth.Change) {
 	t.Helper()
-	dir := t.TempDir()
-	spec := synth.Spec{Layers: 2, Hidden: 128, KV: 64, FF: 256, Vocab: 256, DType: chunker.BF16, Seed: 1}
+	pushLike(t, r, tiny, ref, changes...)
+}
+
+// pushLike stores a model, changed, and returns the folder that it is from.
+func pushLike(t *testing.T, r *client.Registry, spec synth.Spec, ref string, changes ...synth.Change) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
 	if err := synth.Write(t.Context(), dir, spec, changes...); err != nil {
 		t.Fatal(err)
 	}
@@ -87,6 +98,7 @@ func push(t *testing.T, r *client.Registry, ref string, changes ...synth.Change)
 	if _, err := r.Push(t.Context(), dir, parsed, client.PushOptions{}); err != nil {
 		t.Fatal(err)
 	}
+	return dir
 }
 
 // until waits for a state of the node.

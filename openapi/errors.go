@@ -11,6 +11,7 @@ const (
 	CodeBadName       Code = "bad_name"       // a repository, tag, digest or push id is misspelt
 	CodeBadManifest   Code = "bad_manifest"   // the version document breaks a rule
 	CodeBadChunk      Code = "bad_chunk"      // an encoded chunk is damaged, or is not the one it is named for
+	CodeNoBase        Code = "no_base"        // a chunk is a delta of what cannot be used: send it whole
 	CodeUnauthorized  Code = "unauthorized"   // who asks is not known
 	CodeForbidden     Code = "forbidden"      // who asks may read, but not do this
 	CodeReadOnly      Code = "read_only"      // this registry only reads: write to another replica
@@ -42,6 +43,7 @@ var codes = map[Code]int{
 	CodeTooLarge:      413,
 	CodeBadManifest:   422,
 	CodeBadChunk:      422,
+	CodeNoBase:        422,
 	CodeBusy:          429,
 	CodeInternal:      500,
 	CodeUnavailable:   503,

@@ -2,7 +2,6 @@ package openapi
 
 import (
 	_ "embed"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -67,6 +66,12 @@ type LoadRequest struct {
 	DryRun bool `json:"dry_run,omitempty"`
 	// Deadline in seconds bounds the wait for room; 0 is the node's default.
 	Deadline float64 `json:"deadline,omitempty"`
+	// Device is the UUID of the GPU for the tier gpu; empty is the one with the most
+	// room.
+	Device string `json:"device,omitempty"`
+	// Hint only says that the version will be wanted: the answer comes at once, and
+	// the load goes on behind it as long as nobody else has to make room.
+	Hint bool `json:"hint,omitempty"`
 }
 
 // Sources is plain bytes by where they came from.
@@ -99,9 +104,21 @@ type LoadReceipt struct {
 	BytesReused   int64          `json:"bytes_reused"`   // plain bytes that the node had
 	ChunksTotal   int            `json:"chunks_total"`
 	ChunksNew     int            `json:"chunks_new"` // that the node had not
-	Sources       Sources        `json:"sources"`
-	Phases        Phases         `json:"phases_ms"`
-	Seconds       float64        `json:"seconds"`
+	// BytesReceivedDelta and BytesReceivedBase are the parts of BytesReceived that were
+	// deltas of chunks at hand, and what the registry sent to decode others with;
+	// ChunksDelta, the chunks that came so, and BasesWrong those that came whole because
+	// their base was not what it should be.
+	BytesReceivedDelta int64 `json:"bytes_received_delta"`
+	BytesReceivedBase  int64 `json:"bytes_received_base"`
+	ChunksDelta        int   `json:"chunks_delta"`
+	BasesWrong         int   `json:"bases_wrong"`
+	// BytesPatched is plain bytes in RAM that were written over those of the version
+	// before, for want of room beside it.
+	BytesPatched int64        `json:"bytes_patched"`
+	Sources      Sources      `json:"sources"`
+	Phases       Phases       `json:"phases_ms"`
+	Seconds      float64      `json:"seconds"`
+	GPU          *SwapReceipt `json:"gpu,omitempty"` // what a load into the tier gpu moved there
 }
 
 // UnloadRequest asks a node to let a version fall to a slower tier.
@@ -119,7 +136,28 @@ type UnloadReceipt struct {
 	Freed   struct {
 		Disk int64 `json:"disk"`
 		RAM  int64 `json:"ram"`
+		GPU  int64 `json:"gpu"`
 	} `json:"freed"`
+}
+
+// MaterializeRequest asks a node to make the files of a version.
+type MaterializeRequest struct {
+	Ref string `json:"ref"`
+}
+
+// MaterializeReceipt says where the files of a version are, and what it took. Its JSON
+// is a contract.
+type MaterializeReceipt struct {
+	Ref          string         `json:"ref"`
+	Version      chunker.Digest `json:"version"`
+	Commit       string         `json:"commit"`   // by which Hugging Face clients know the version
+	HFCache      string         `json:"hf_cache"` // the folder that they are told, as HF_HUB_CACHE
+	Path         string         `json:"path"`     // the folder of the files
+	Files        int            `json:"files"`
+	Bytes        int64          `json:"bytes"` // of all files
+	BytesWritten int64          `json:"bytes_written"`
+	BytesReused  int64          `json:"bytes_reused"` // that were there
+	Seconds      float64        `json:"seconds"`
 }
 
 // PinRequest keeps a version in its tier whatever else wants the room, or ends
@@ -137,6 +175,8 @@ type NodeStatus struct {
 	Registry RegistryState `json:"registry"`
 	Tiers    TierUsages    `json:"tiers"`
 	Models   []ModelStatus `json:"models"`
+	// HFCache is the folder of versions that are kept as files, for HF_HUB_CACHE.
+	HFCache string `json:"hf_cache,omitempty"`
 	// Waiting is how many loads and leases wait for room.
 	Waiting int `json:"waiting"`
 	// Damaged counts chunks of the disk that were found damaged and dropped.
@@ -144,6 +184,21 @@ type NodeStatus struct {
 	// Refused counts chunks that a registry sent and that were not what they are
 	// named for.
 	Refused int64 `json:"refused"`
+	// Deltas is what differences from chunks at hand have spared, and done.
+	Deltas DeltaTotals `json:"deltas"`
+}
+
+// DeltaTotals counts since a node was started.
+type DeltaTotals struct {
+	Chunks        int64 `json:"chunks"`         // that came as deltas
+	BytesReceived int64 `json:"bytes_received"` // encoded, of these
+	BytesBase     int64 `json:"bytes_base"`     // encoded, of what the registry sent to decode them with
+	BasesWrong    int64 `json:"bases_wrong"`    // chunks that came whole because their base was not right
+	Patches       int64 `json:"patches"`        // versions that came into the memory of others
+	PatchesUndone int64 `json:"patches_undone"` // that failed; the other version was put back
+	PatchesLost   int64 `json:"patches_lost"`   // that failed, and the other version had to go
+	BytesPatched  int64 `json:"bytes_patched"`  // plain, written over those of others
+	PatchMemory   int64 `json:"patch_memory"`   // most bytes that a patch took beside both versions
 }
 
 // RegistryState is how a node sees its registry.
@@ -160,7 +215,20 @@ type RegistryState struct {
 type TierUsages struct {
 	Disk TierUsage `json:"disk"`
 	RAM  TierUsage `json:"ram"`
+	GPU  GPUUsage  `json:"gpu"`
+}
+
+// TierTotals is what the tiers hold as far as a registry is told: of the GPUs, what
+// they hold together.
+type TierTotals struct {
+	Disk TierUsage `json:"disk"`
+	RAM  TierUsage `json:"ram"`
 	GPU  TierUsage `json:"gpu"`
+}
+
+// Totals returns what a registry is told.
+func (t TierUsages) Totals() TierTotals {
+	return TierTotals{Disk: t.Disk, RAM: t.RAM, GPU: t.GPU.TierUsage}
 }
 
 // TierUsage is what one tier holds, in bytes.
@@ -169,8 +237,10 @@ type TierUsage struct {
 	Budget int64 `json:"budget"`
 	// Orphaned, part of Used, is memory of a former agent that clients still have.
 	Orphaned int64 `json:"orphaned,omitempty"`
-	Models   int   `json:"models"`
-	Limit    int   `json:"limit,omitempty"` // most models; 0 is no limit
+	// FilesBytes, part of Used, is files that were made of versions.
+	FilesBytes int64 `json:"files_bytes,omitempty"`
+	Models     int   `json:"models"`
+	Limit      int   `json:"limit,omitempty"` // most models; 0 is no limit
 }
 
 // The states of a model on a node.
@@ -200,8 +270,19 @@ type ModelStatus struct {
 	Watch       bool      `json:"watch"`
 	LastUse     time.Time `json:"last_use"`
 	// Old lists other versions of the reference that leases still hold.
-	Old   []OldVersion `json:"old,omitempty"`
-	Error string       `json:"error,omitempty"`
+	Old []OldVersion `json:"old,omitempty"`
+	// Devices are the GPUs that Version is on.
+	Devices []string `json:"devices,omitempty"`
+	// Files is where Version is as files; nil where it is not.
+	Files *ModelFiles `json:"files,omitempty"`
+	Error string      `json:"error,omitempty"`
+}
+
+// ModelFiles is a version as files, in the form of the cache of Hugging Face clients.
+type ModelFiles struct {
+	Path   string `json:"path"`   // the folder of the files
+	Commit string `json:"commit"` // by which those clients know the version
+	Bytes  int64  `json:"bytes"`
 }
 
 // OldVersion is a version that a reference has left and that is still in use.
@@ -221,6 +302,9 @@ const (
 	EventReleased = "released"
 	EventDamaged  = "damaged"  // a chunk of the disk
 	EventRegistry = "registry" // it is or is not reachable, see Message
+	EventSwapped  = "swapped"  // those who used another version on Device use Version now, see Message
+	EventPaused   = "paused"   // those who use Version on Device were asked to, see Message
+	EventGPU      = "gpu"      // the state of Device has changed, see Message
 )
 
 // NodeEvent is something that happened on a node: an event of GET /v1/events.
@@ -233,6 +317,7 @@ type NodeEvent struct {
 	Tier    Tier      `json:"tier"`
 	Bytes   int64     `json:"bytes,omitempty"`
 	Total   int64     `json:"bytes_total,omitempty"`
+	Device  string    `json:"device,omitempty"` // UUID of a GPU
 	Message string    `json:"message,omitempty"`
 }
 
@@ -242,151 +327,6 @@ const (
 	StreamLost = "lost" // the last one: the reader was too slow, and some are gone
 )
 
-// LeaseProtocol is the Upgrade that POST /v1/lease of a node's socket asks for.
-// From then on the connection carries LeaseFrames.
-const LeaseProtocol = "ingot-lease/1"
-
-// MaxLeaseFrame bounds the JSON of a frame in bytes, and MaxLeaseFiles the
-// descriptors that come with one.
-const (
-	MaxLeaseFrame = 64 << 20
-	MaxLeaseFiles = 128
-)
-
-// The types of LeaseFrame.
-const (
-	FrameLease    = "lease"    // client, first: what it wants
-	FrameDeclare  = "declare"  // client, first: what it holds of an agent that is gone
-	FrameWaiting  = "waiting"  // agent: the model is not there yet
-	FrameSegments = "segments" // agent: the descriptors of these segments come with the frame
-	FrameLayout   = "layout"   // agent: where everything is; the lease holds
-	FrameTensor   = "tensor"   // agent, streams: this tensor is there
-	FrameFile     = "file"     // agent, streams: all tensors of this file have been sent
-	FrameAck      = "ack"      // client, window: it is done with the oldest tensor
-	FrameDone     = "done"     // agent, streams: all tensors have been sent
-	FrameMoved    = "moved"    // agent: the reference has another version now
-	FrameHeld     = "held"     // agent: answer to declare
-	FrameError    = "error"    // agent: the lease has failed; it closes the connection
-)
-
-// LeaseFrame is what a lease's connection carries in both directions: four bytes
-// of length, most significant first, and so many bytes of JSON. Descriptors are
-// sent by SCM_RIGHTS with the first of these bytes.
-type LeaseFrame struct {
-	Type     string         `json:"type"`
-	Lease    *LeaseRequest  `json:"lease,omitempty"`
-	Declare  *LeaseDeclare  `json:"declare,omitempty"`
-	Segments []LeaseSegment `json:"segments,omitempty"` // in the order of the descriptors
-	Layout   *LeaseLayout   `json:"layout,omitempty"`
-	Tensor   *LeaseTensor   `json:"tensor,omitempty"`
-	// File is the path of the file that Tensor is in, or that FrameFile ends.
-	File string `json:"file,omitempty"`
-	// Ref and Version say what is leased in frames of the types segments and done,
-	// what the reference has now in moved, and what is held in held.
-	Ref     string `json:"ref,omitempty"`
-	Version string `json:"version,omitempty"`
-	Bytes   int64  `json:"bytes,omitempty"`       // of a load under way
-	Total   int64  `json:"bytes_total,omitempty"` // of a load under way
-	Error   *Error `json:"error,omitempty"`
-}
-
-// How a lease gets its tensors.
-const (
-	// LeaseWhole waits until the whole version is in RAM and gets its layout.
-	LeaseWhole = ""
-	// LeaseStream gets each tensor as soon as it is in RAM, then the layout. The
-	// whole version stays.
-	LeaseStream = "stream"
-	// LeaseWindow gets the tensors one after another through a part of the RAM, for
-	// a version that is larger than the budget. A tensor may be used until it is
-	// acknowledged. There is no layout.
-	LeaseWindow = "window"
-)
-
-// LeaseRequest asks for the use of a version.
-type LeaseRequest struct {
-	Ref  string `json:"ref"`
-	Mode string `json:"mode,omitempty"`
-	// Deadline in seconds bounds the wait for a version that is not resident; 0 is
-	// the node's default.
-	Deadline float64 `json:"deadline,omitempty"`
-	// First names tensors that a stream should bring before all others, in their
-	// order.
-	First []string `json:"first,omitempty"`
-	// Client says who asks, for people.
-	Client string `json:"client,omitempty"`
-}
-
-// LeaseDeclare tells an agent of a lease that a former one gave. The descriptors
-// of the segments come with the frame, so that the agent can see how much memory
-// they are; those beyond MaxLeaseFiles follow in frames of type segments.
-type LeaseDeclare struct {
-	Ref      string         `json:"ref"`
-	Version  chunker.Digest `json:"version"`
-	Segments []LeaseSegment `json:"segments"`
-	Client   string         `json:"client,omitempty"`
-}
-
-// LeaseSegment is a memfd that a client gets, to read only.
-type LeaseSegment struct {
-	ID   uint64 `json:"id"` // of this agent process
-	Size int64  `json:"size"`
-}
-
-// LeaseLayout says where the files and tensors of a version are.
-type LeaseLayout struct {
-	Ref     string         `json:"ref"`
-	Version chunker.Digest `json:"version"`
-	Files   []LeaseFile    `json:"files"`
-}
-
-// LeaseFile is a file in memory. Its runs are its bytes, in order and whole.
-type LeaseFile struct {
-	Path    string        `json:"path"`
-	Size    int64         `json:"size"`
-	Format  string        `json:"format"`
-	Runs    []LeaseRun    `json:"runs"`
-	Tensors []LeaseTensor `json:"tensors"`
-}
-
-// LeaseTensor is a tensor of a file. Runs is only in frames of type tensor; in a
-// layout the tensor is the part of its file that Offset and Bytes say.
-type LeaseTensor struct {
-	Name   string     `json:"name"`
-	DType  string     `json:"dtype"` // as the file spells it
-	Shape  []uint64   `json:"shape"`
-	Offset int64      `json:"offset"` // in the file
-	Bytes  int64      `json:"bytes"`
-	Runs   []LeaseRun `json:"runs,omitempty"`
-}
-
-// LeaseRun is bytes that lie together in a segment. Each but the last of a tensor
-// of several chunks begins and ends at a page of 4 KiB, so that a client can map
-// them behind each other. In JSON it is [segment, offset, length].
-type LeaseRun struct {
-	Segment uint64
-	Offset  int64
-	Length  int64
-}
-
-// MarshalJSON implements json.Marshaler.
-func (r LeaseRun) MarshalJSON() ([]byte, error) {
-	return fmt.Appendf(nil, "[%d,%d,%d]", r.Segment, r.Offset, r.Length), nil
-}
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (r *LeaseRun) UnmarshalJSON(b []byte) error {
-	var run []int64
-	if err := json.Unmarshal(b, &run); err != nil {
-		return fmt.Errorf("run %.80s: %w", b, err)
-	}
-	if len(run) != 3 || run[0] < 0 || run[1] < 0 || run[2] < 1 {
-		return fmt.Errorf("run %.80s: want [segment, offset, length]", b)
-	}
-	r.Segment, r.Offset, r.Length = uint64(run[0]), run[1], run[2]
-	return nil
-}
-
 // NodeReport is what a node tells a registry of itself, PUT /v1/nodes/{node}. The
 // registry forgets it after TTL seconds.
 type NodeReport struct {
@@ -394,7 +334,7 @@ type NodeReport struct {
 	Address string         `json:"address,omitempty"`
 	Program string         `json:"program"`
 	TTL     int            `json:"ttl"` // seconds
-	Tiers   TierUsages     `json:"tiers"`
+	Tiers   TierTotals     `json:"tiers"`
 	Models  []NodeResident `json:"models"`
 }
 

@@ -128,6 +128,8 @@ type Tag struct {
 	Digest  chunker.Digest `json:"digest"`
 	Updated time.Time      `json:"updated"`
 	By      string         `json:"by"` // subject of the principal that moved it
+	// Branch is set for a tag that moves with commits. The default tag does so always.
+	Branch bool `json:"branch,omitempty"`
 }
 
 // SetTag asks for a tag to be made or moved.
@@ -136,6 +138,8 @@ type SetTag struct {
 	// Expect is the digest that the tag must have now: a digest, "none" for a tag
 	// that must not exist, or empty for any.
 	Expect string `json:"expect,omitempty"`
+	// Branch makes the tag one that moves with commits; false leaves it what it is.
+	Branch bool `json:"branch,omitempty"`
 }
 
 // ExpectNone is the value of SetTag.Expect for a tag that must not exist.

@@ -115,3 +115,35 @@ type BadObject struct {
 	Reason   string   `json:"reason"`
 	Versions []string `json:"versions"` // that need it, as references with a digest
 }
+
+// CompactRequest asks for chunks to be stored in the way that takes least.
+type CompactRequest struct {
+	// Repo is the model whose versions are meant; empty for all.
+	Repo string `json:"repo,omitempty"`
+}
+
+// CompactLine is one line of the answer to a CompactRequest. The last has Report or
+// Error.
+type CompactLine struct {
+	Progress *CompactProgress `json:"progress,omitempty"`
+	Report   *CompactReport   `json:"report,omitempty"`
+	Error    *Error           `json:"error,omitempty"`
+}
+
+// CompactProgress is how far a compaction is.
+type CompactProgress struct {
+	Phase  string `json:"phase"`
+	Done   int64  `json:"done"`
+	Total  int64  `json:"total"`        // 0 where that is not known
+	Gained int64  `json:"bytes_gained"` // so far
+}
+
+// CompactReport is what came of a compaction.
+type CompactReport struct {
+	Versions    int64   `json:"versions"`     // that were changed
+	Chunks      int64   `json:"chunks"`       // of them that lie elsewhere now
+	BytesBefore int64   `json:"bytes_before"` // encoded bytes of all that the versions need, bases too
+	BytesAfter  int64   `json:"bytes_after"`
+	BytesGained int64   `json:"bytes_gained"` // that a collection can free
+	Seconds     float64 `json:"seconds"`
+}

@@ -23,7 +23,9 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/ingot-ml/ingot/registry/hub"
 	"github.com/ingot-ml/ingot/registry/internal/collect"
+	"github.com/ingot-ml/ingot/registry/internal/ingest"
 	"github.com/ingot-ml/ingot/registry/internal/versions"
 )
 
@@ -34,8 +36,16 @@ const (
 	// DefaultPushTTL is long enough for a push over a slow line with a weekend in
 	// it.
 	DefaultPushTTL = versions.DefaultPushTTL
+	// DefaultDeltaCPU and DefaultDeltaBytes let one machine follow a training run, or send
+	// one, and the others have their share.
+	DefaultDeltaCPU   = versions.DefaultDeltaCPU
+	DefaultDeltaBytes = versions.DefaultDeltaBytes
 	// DefaultGCGrace is longer than a push with a night in it.
 	DefaultGCGrace = collect.DefaultGrace
+	// DefaultArrivals holds four of the largest files that models are made of.
+	DefaultArrivals = ingest.DefaultLimit
+	// DefaultHubPartSize lets the largest shards that tools write be sent at once.
+	DefaultHubPartSize = hub.DefaultPartSize
 )
 
 // Config is what an operator decides. Only Data is required.
@@ -48,12 +58,42 @@ type Config struct {
 	Insecure bool
 	// Memory bounds the bytes of uploads that are in memory at a time; 0 is
 	// DefaultMemory. Uploads beyond it wait, and are told to come back if they wait
-	// too long. Beside it there are a cache of manifests, of 64 MiB, and those that
-	// are being read.
+	// too long. Beside it there are a cache of manifests, of 64 MiB, those that are
+	// being read, 32 MiB of the deltas sent last, and chunks that are encoded anew, in a
+	// quarter of Memory.
 	Memory int64
+	// Arrivals bounds the bytes of files that arrive whole, by other protocols than the
+	// registry's own, while they lie on the local disk; 0 is DefaultArrivals.
+	Arrivals int64
+	// HubPartSize is the size in bytes from which clients of the Hugging Face Hub send a
+	// file in parts; 0 is DefaultHubPartSize.
+	HubPartSize int64
+	// Xet is what files go by the Xet protocol for; empty is XetOn.
+	Xet XetMode
+	// XetAddress is where clients of Xet reach this process, "http://HOST:PORT"; empty
+	// is where they reached the registry. Behind a balancer of several replicas it
+	// spares the store what clients send in a form that is not the registry's: the
+	// replica that they began with keeps that to itself.
+	XetAddress string
+	// Upstreams are other hubs that what is not here comes from.
+	Upstreams []Upstream
+	// UpstreamHosts are those that upstreams may lead to beside their own, and where
+	// others than this machine may register hubs: HOST, HOST:PORT or *.DOMAIN.
+	UpstreamHosts []string
+	// UpstreamRefresh is for how long it is believed where a branch or tag of an
+	// upstream is; 0 is 5 minutes.
+	UpstreamRefresh time.Duration
+	// Offline asks no upstream: what has come from there is served.
+	Offline bool
 	// PushTTL is how long a push may be resumed; 0 is DefaultPushTTL. What an
 	// expired push has uploaded is lost.
 	PushTTL time.Duration
+	// DeltaCPU and DeltaBytes are what each subject may have the registry do in a minute
+	// with deltas as they travel: the time of one processor, reckoned from the bytes, and
+	// plain bytes. Chunks are sent whole beyond that. 0 is the default, a negative
+	// DeltaCPU none.
+	DeltaCPU   time.Duration
+	DeltaBytes int64
 	// Reserve is how many bytes of the disk stay free for the registers, so that a
 	// full disk can still be read, tagged and deleted from: uploads fail before it
 	// is touched. 0 is 2 % of the disk and at least 1 GiB, but no more than a 16th
@@ -77,6 +117,9 @@ type Config struct {
 	// ScrubEvery is in which time everything that is stored is read and compared; 0 is
 	// never.
 	ScrubEvery time.Duration
+	// CompactEvery is how often it is chosen anew how chunks are stored; 0 is only when
+	// somebody asks for it.
+	CompactEvery time.Duration
 	// ReadOnly refuses to change what is stored.
 	ReadOnly bool
 	// Alone promises that no other process writes to the store, which then need not

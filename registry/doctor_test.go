@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ingot-ml/ingot/integration/needtest"
 	"github.com/ingot-ml/ingot/integration/storetest"
 	"github.com/ingot-ml/ingot/registry"
 )
@@ -64,6 +65,9 @@ func around(t *testing.T, target registry.Target) registry.Examination {
 }
 
 func TestExamineStore(t *testing.T) {
+	if os.Getenv("INGOT_LARGE") == "" {
+		needtest.Skip(t, "large", "takes minutes: run make large")
+	}
 	minio := storetest.MinIO(t)
 	minio.Setenv(t)
 	bucket := minio.Bucket(t)

@@ -21,6 +21,11 @@ func Fail(r *Registry, failed <-chan error) { r.failed = failed }
 // Indexed reports whether the index of chunks knows all versions.
 func Indexed(r *Registry) bool { return !r.place.index.Fresh() }
 
+// DropUploads drops the uploads that were made before a time.
+func DropUploads(r *Registry, before time.Time) (int, error) {
+	return r.service.DropUploads(context.Background(), before)
+}
+
 // ChunkIndex is the index of chunks as the registry's core has it.
 type ChunkIndex = chunkIndex
 

@@ -27,6 +27,8 @@ type place struct {
 	index     *bolt.Index  // nil where nothing is written
 	failed    <-chan error // gets the error of registers that failed; nil if they cannot
 	space     *s3.Space    // nil for a directory
+	reserve   int64        // bytes of the disk that stay free; of a directory
+	folder    string       // on this machine, for what is only needed here; empty where nothing is written
 	closers   []func() error
 }
 
@@ -72,6 +74,7 @@ func (p *place) openFolder(_ context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
+	p.reserve = reserve
 	ballast := fs.Ballast{Path: filepath.Join(c.Data, "ballast"), Size: ballastOf(reserve, c.ReadOnly)}
 	if err := makeRoom(ballast, c.Logger); err != nil {
 		return err
@@ -83,6 +86,7 @@ func (p *place) openFolder(_ context.Context, c Config) error {
 	p.registers, p.failed = r, r.Failed()
 	p.closers = append(p.closers, r.Close)
 	if !c.ReadOnly {
+		p.folder = c.Data
 		if err := p.openIndex(filepath.Join(c.Data, "index.db")); err != nil {
 			return err
 		}
@@ -192,6 +196,7 @@ func (p *place) openCacheIn(folder string, cluster s3.Cluster) error {
 	if err := prepareCache(folder, cluster.ID); err != nil {
 		return err
 	}
+	p.folder = folder
 	return p.openIndex(filepath.Join(folder, "index.db"))
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ingot-ml/ingot/registry/internal/collect"
+	"github.com/ingot-ml/ingot/registry/internal/ingest"
 	"github.com/ingot-ml/ingot/registry/internal/record"
 )
 
@@ -20,6 +21,10 @@ const (
 	followEvery = 2 * time.Second
 	learnEvery  = 30 * time.Second
 )
+
+// retainEvery is how often rules of retention are applied of which nobody reminds: what
+// they do not keep any more is mostly what has grown older.
+const retainEvery = 5 * time.Minute
 
 // begin starts the work behind the requests. Close ends it and waits for it.
 func (r *Registry) begin(idle time.Duration) {
@@ -40,8 +45,13 @@ func (r *Registry) begin(idle time.Duration) {
 		r.work.Go(func() { r.learn(ctx) })
 	}
 	r.work.Go(func() { r.hashWhenIdle(ctx, idle) })
+	r.work.Go(func() { r.dropUploads(ctx) })
+	r.work.Go(func() { r.retention.Run(ctx, retainEvery) })
 	if r.config.ScrubEvery > 0 {
 		r.work.Go(func() { r.scrubber.Run(ctx, r.config.ScrubEvery) })
+	}
+	if r.config.CompactEvery > 0 {
+		r.work.Go(func() { r.scrubber.RecodeEvery(ctx, r.config.CompactEvery) })
 	}
 	if r.config.GCEvery > 0 {
 		r.work.Go(func() { r.collectEvery(ctx, r.config.GCEvery) })
@@ -65,6 +75,38 @@ func (r *Registry) learnBad(ctx context.Context) {
 		if _, err := r.service.Quarantined(ctx); err != nil && ctx.Err() == nil {
 			r.config.Logger.Warn("chunks that others have found bad may be read here", "err", err)
 		}
+	}
+}
+
+// dropEvery is how often uploads are dropped that have waited too long.
+const dropEvery = time.Hour
+
+// dropUploads drops uploads that no commit wanted. What commits wanted is of their
+// versions by now.
+func (r *Registry) dropUploads(ctx context.Context) {
+	for sleep(ctx, dropEvery/2+mathrand.N(dropEvery)) {
+		n, err := r.service.DropUploads(ctx, time.Now().Add(-ingest.Lasts))
+		if err != nil && ctx.Err() == nil {
+			r.config.Logger.Warn("uploads that nobody wanted stay until the next look", "err", err)
+		}
+		if n > 0 {
+			r.config.Logger.Info("uploads are dropped", "uploads", n)
+		}
+		r.dropXorbs()
+	}
+}
+
+// dropXorbs drops xorbs of which nobody made files.
+func (r *Registry) dropXorbs() {
+	if r.xorbs == nil {
+		return
+	}
+	n, err := r.xorbs.Tidy()
+	if err != nil {
+		r.config.Logger.Warn("xorbs that nobody wanted stay until the next look", "err", err)
+	}
+	if n > 0 {
+		r.config.Logger.Info("xorbs are dropped", "xorbs", n)
 	}
 }
 

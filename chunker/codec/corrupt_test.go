@@ -53,12 +53,32 @@ func refused(t *testing.T, enc []byte, what string) {
 	}
 }
 
-// small returns a short encoded chunk of every layout.
-func small() map[string][]byte {
+// small returns a short encoded chunk of every arrangement: layout, modes, and
+// whether it is a delta.
+func small(t *testing.T) map[string][]byte {
+	t.Helper()
 	enc := map[string][]byte{}
+	add := func(b []byte) {
+		info, err := codec.Inspect(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		key := fmt.Sprintf("layout %d, delta %v, modes", info.Layout, info.Delta)
+		for _, p := range info.Planes {
+			key += fmt.Sprintf(" %d", p.Mode)
+		}
+		enc[key] = b
+	}
 	for _, dt := range dtypes {
 		for _, c := range contents {
-			enc[fmt.Sprintf("%s of %s", c.name, dt)] = codec.Append(nil, c.make(160), dt)
+			plain := c.make(160)
+			add(codec.Append(nil, plain, dt))
+			for _, share := range []float64{0, 0.1, 0.5, 1} {
+				base := nudged(plain, dt.Width(), share)
+				if delta, ok := codec.AppendDelta(nil, plain, base, chunker.Sum(base), dt, len(plain)); ok {
+					add(delta)
+				}
+			}
 		}
 	}
 	return enc
@@ -66,7 +86,7 @@ func small() map[string][]byte {
 
 // TestBitFlips flips every bit. All but those of the version are damage.
 func TestBitFlips(t *testing.T) {
-	for name, enc := range small() {
+	for name, enc := range small(t) {
 		for bit := range 8 * len(enc) {
 			enc[bit/8] ^= 1 << (bit % 8)
 			refused(t, enc, fmt.Sprintf("%s, bit %d", name, bit))
@@ -82,7 +102,7 @@ func TestBitFlips(t *testing.T) {
 // TestLengths refuses every shorter and some longer inputs, with the checksum as
 // it was and as it should be.
 func TestLengths(t *testing.T) {
-	for name, enc := range small() {
+	for name, enc := range small(t) {
 		for n := range enc {
 			refused(t, enc[:n], fmt.Sprintf("%s, %d bytes", name, n))
 			refused(t, seal(enc[:n]), fmt.Sprintf("%s, %d bytes, sealed", name, n))
@@ -100,7 +120,10 @@ func TestFields(t *testing.T) {
 	bf16 := codec.Append(nil, gaussBF16(8192), chunker.BF16)
 	zstd := codec.Append(nil, text(8192), chunker.Opaque)
 	constant := codec.Append(nil, make([]byte, 100), chunker.U8)
-	const second = atTable + 8 // entry of the exponents
+	base := gaussBF16(8192)
+	delta := roundTripDelta(t, nudged(base, 2, 0.2), base, chunker.BF16)
+	sparse := atTable + chunker.DigestSize // entry of a plane of the delta
+	const second = atTable + 8             // entry of the exponents
 	tests := []struct {
 		name string
 		enc  []byte
@@ -126,7 +149,7 @@ func TestFields(t *testing.T) {
 		{"odd plain length", bf16, atRawLen, le32(8191), codec.ErrCorrupt, "plain length 8191 in layout 3"},
 		{"shorter plain", bf16, atRawLen, le32(8190), codec.ErrCorrupt, "plane 0: 4096 bytes in mode 0"},
 		{"mode 2", bf16, second, []byte{2}, codec.ErrUnsupported, "plane 1: mode 2"},
-		{"mode 3", bf16, second, []byte{3}, codec.ErrUnsupported, "plane 1: mode 3"},
+		{"sparse for blocks", bf16, second, []byte{3}, codec.ErrCorrupt, "plane 1: 88 masks"},
 		{"mode 6", bf16, second, []byte{6}, codec.ErrUnsupported, "plane 1: mode 6"},
 		{"mode raw for blocks", bf16, second, []byte{0}, codec.ErrCorrupt, "plane 1: blocks in mode 0"},
 		{"blocks in a raw plane", bf16, atTable + 1, []byte{17}, codec.ErrCorrupt, "plane 0: blocks"},
@@ -142,6 +165,11 @@ func TestFields(t *testing.T) {
 		{"zstd magic", zstd, atTable + 8, []byte{0}, codec.ErrCorrupt, "zstd header"},
 		{"longer plain of zstd", zstd, atRawLen, le32(8193), codec.ErrCorrupt, "frame of 8192 bytes for 8193"},
 		{"zstd for const", constant, atTable, []byte{4}, codec.ErrCorrupt, "zstd header"},
+		{"delta in layout 3", delta, atLayout, []byte{3}, codec.ErrUnsupported, "delta in layout 3"},
+		{"base of zeros", delta, atTable, make([]byte, chunker.DigestSize), codec.ErrCorrupt, "base that names nothing"},
+		{"delta longer than plain", delta, atRawLen, le32(800), codec.ErrCorrupt, "bytes for 800"},
+		{"no blocks in a sparse plane", delta, sparse + 1, []byte{0}, codec.ErrUnsupported, "plane 0: blocks of 2^0"},
+		{"empty sparse plane", delta, sparse + 4, le32(0), codec.ErrCorrupt, "plane 0: 0 bytes in mode 3"},
 		{"raw for const", constant, atTable, []byte{0}, codec.ErrCorrupt, "in mode 0 for 100"},
 	}
 	for _, tt := range tests {
@@ -194,28 +222,6 @@ func TestBlocks(t *testing.T) {
 	}
 }
 
-// TestDelta reads the base of a delta and declines to decode it.
-func TestDelta(t *testing.T) {
-	plain := codec.Append(nil, gaussBF16(4096), chunker.BF16)
-	base := chunker.Sum([]byte("base"))
-	enc := seal(slices.Concat(plain[:atTable], base[:], plain[atTable:]))
-	enc[atFlags] = 1
-	enc = seal(enc)
-	info, err := codec.Inspect(enc)
-	if err != nil || !info.Delta || info.Base != base {
-		t.Errorf("inspect: %+v, %v", info, err)
-	}
-	if err := codec.Check(enc); err != nil {
-		t.Errorf("check: %v", err)
-	}
-	if _, err := codec.Decode(nil, enc); !errors.Is(err, codec.ErrUnsupported) || !strings.Contains(err.Error(), base.Short()) {
-		t.Errorf("decode: %v, want unsupported and the base", err)
-	}
-	for n := atTable; n < atTable+chunker.DigestSize; n++ {
-		refused(t, seal(enc[:n]), fmt.Sprintf("delta of %d bytes", n))
-	}
-}
-
 // TestClaimsAllocateNothing gives chunks whose lengths are lies, and measures.
 func TestClaimsAllocateNothing(t *testing.T) {
 	enc := codec.Append(nil, gaussBF16(8192), chunker.BF16)
@@ -238,30 +244,123 @@ func TestClaimsAllocateNothing(t *testing.T) {
 	}
 }
 
+// sparse returns a chunk of n bytes that is one plane in ModeSparse.
+func sparse(n int, tables uint16, body ...byte) []byte {
+	enc := append([]byte{'I', 'G', 1, 1, 0, 1, 0, 0}, le32(uint32(n))...)
+	enc = append(enc, 0, 0, 0, 0, 3, 17)
+	enc = append(enc, le16(tables)...)
+	enc = append(enc, le32(uint32(len(body)))...)
+	return seal(append(enc, body...))
+}
+
+// raw is a block of the bytes themselves.
+func raw(b ...byte) []byte { return append(le32(uint32(len(b))), b...) }
+
+// TestSparse reads planes that are written by hand, and refuses what is not one.
+func TestSparse(t *testing.T) {
+	mask, under := raw(0x01, 0x80, 0x04), raw(7, 8, 9)
+	run := append(le32(1<<30|1), 0xff)
+	join := func(levels byte, parts ...[]byte) []byte { return append([]byte{levels}, bytes.Join(parts, nil)...) }
+	want := make([]byte, 21)
+	want[0], want[15], want[18] = 7, 8, 9
+	all := bytes.Repeat([]byte{5}, 24)
+	two := make([]byte, 400)
+	two[0], two[399] = 1, 2
+	for _, tt := range []struct {
+		name string
+		enc  []byte
+		want []byte // nil: corrupt
+		text string
+	}{
+		{"one mask", sparse(21, 0, join(1, mask, under)...), want, ""},
+		{"runs", sparse(24, 0, join(1, run, append(le32(1<<30|1), 5))...), all, ""},
+		{"two masks", sparse(400, 0, join(2, raw(1, 0, 0, 0, 0, 0, 2), raw(1, 0x80), raw(1, 2))...), two, ""},
+		{"nothing but zeros", sparse(21, 0, join(1, append(le32(1<<30|1), 0))...), make([]byte, 21), ""},
+		{"no masks", sparse(21, 0, join(0, mask, under)...), nil, "0 masks"},
+		{"too many masks", sparse(21, 0, join(5, mask, under)...), nil, "5 masks"},
+		{"nothing", sparse(21, 0, 1), nil, "block word of 0 bytes"},
+		{"nothing under the mask", sparse(21, 0, join(1, mask)...), nil, "block word of 0 bytes"},
+		{"too little under the mask", sparse(21, 0, join(1, mask, raw(7, 8))...), nil, "raw block of 2 bytes for 3"},
+		{"too much under the mask", sparse(21, 0, join(1, mask, raw(7, 8, 9, 10))...), nil, "block of 4 bytes"},
+		{"short mask", sparse(21, 0, join(1, raw(0x01, 0x80), under)...), nil, "raw block of 2 bytes for 3"},
+		{"mask of more", sparse(21, 0, join(1, raw(0x01, 0x80, 0x20), under)...), nil, "mask of more than 21 bytes"},
+		{"mask of a longer mask", sparse(400, 0, join(2, raw(1, 0, 0, 0, 0, 0, 4), raw(1, 1), raw(1, 2))...), nil, "mask of more than 50 bytes"},
+		{"something after it", sparse(21, 0, append(join(1, mask, under), 0)...), nil, "1 bytes after the last block"},
+		{"tables that are not there", sparse(21, 1, join(1, mask, under)...), nil, "0 tables, want 1"},
+		{"streams without a table", sparse(21, 0, join(1, mask, le32(3<<30|2), []byte{1, 2})...), nil, "streams before the first table"},
+		{"longer than the plane", sparse(10, 0, join(1, mask, under)...), nil, "15 bytes in mode 3 for 10"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := codec.Decode(nil, tt.enc)
+			if tt.want != nil && (err != nil || !bytes.Equal(got, tt.want)) {
+				t.Errorf("got %v, %v, want %v", got, err, tt.want)
+			}
+			if tt.want == nil && (!errors.Is(err, codec.ErrCorrupt) || !strings.Contains(err.Error(), tt.text)) {
+				t.Errorf("got %v, want corrupt and %q", err, tt.text)
+			}
+		})
+	}
+}
+
+// TestSparseTables has each row of blocks begin with a table of its own.
+func TestSparseTables(t *testing.T) {
+	base := gaussBF16(1 << 16)
+	enc := roundTripDelta(t, nudged(base, 2, 0.2), base, chunker.BF16)
+	first := atTable + chunker.DigestSize + 2*8 + 1
+	size := int(binary.LittleEndian.Uint32(enc[first:]) & (1<<30 - 1))
+	for _, at := range []int{first, first + 4 + size} {
+		word := binary.LittleEndian.Uint32(enc[at:])
+		if word>>30 != 2 {
+			t.Fatalf("block at %d is of kind %d", at, word>>30)
+		}
+		bad := slices.Clone(enc)
+		binary.LittleEndian.PutUint32(bad[at:], word|3<<30)
+		name, _ := codec.Base(bad)
+		_, err := codec.DecodeDelta(nil, seal(bad), base, name)
+		if !errors.Is(err, codec.ErrCorrupt) || !strings.Contains(err.Error(), "streams before the first table") {
+			t.Errorf("reuse at %d: %v", at, err)
+		}
+	}
+}
+
 // TestRandomDamage alters bytes behind a checksum that is right. Most of it
 // decodes to other bytes or not at all; none of it may write past the result.
 func TestRandomDamage(t *testing.T) {
-	r := source(11)
+	rounds := 150
+	if raceEnabled { // see TestRoundTrip
+		rounds = 15
+	}
 	for _, ten := range tensors {
 		plain := ten.make(200_000)
-		enc := codec.Append(nil, plain, ten.dtype)
-		dst := make([]byte, len(plain)+64)
-		for range 150 {
-			bad := slices.Clone(enc)
-			for range 1 + r.IntN(4) {
-				bad[r.IntN(len(bad))] = byte(r.Uint32())
-			}
-			copy(dst[len(plain):], bytes.Repeat([]byte{0xa5}, 64))
-			_, err := codec.Decode(dst, seal(bad))
-			if err != nil && !errors.Is(err, codec.ErrCorrupt) && !errors.Is(err, codec.ErrUnsupported) {
-				t.Fatalf("%s: %v", ten.name, err)
-			}
-			if info, err := codec.Inspect(bad); err == nil && info.RawLen > len(plain) {
-				continue // the header itself was altered
-			}
-			if !bytes.Equal(dst[len(plain):], bytes.Repeat([]byte{0xa5}, 64)) {
-				t.Fatalf("%s: bytes after the result were written", ten.name)
-			}
+		base := nudged(plain, ten.dtype.Width(), 0.2)
+		name := chunker.Sum(base)
+		delta, _ := codec.AppendDelta(nil, plain, base, name, ten.dtype, len(plain))
+		damage(t, rounds, codec.Append(nil, plain, ten.dtype), len(plain), codec.Decode)
+		damage(t, rounds, delta, len(plain), func(dst, enc []byte) ([]byte, error) {
+			return codec.DecodeDelta(dst, enc, base, name)
+		})
+	}
+}
+
+func damage(t *testing.T, rounds int, enc []byte, n int, decode func(dst, enc []byte) ([]byte, error)) {
+	t.Helper()
+	r := source(11)
+	dst := make([]byte, n+64)
+	for range rounds {
+		bad := slices.Clone(enc)
+		for range 1 + r.IntN(4) {
+			bad[r.IntN(len(bad))] = byte(r.Uint32())
+		}
+		copy(dst[n:], bytes.Repeat([]byte{0xa5}, 64))
+		_, err := decode(dst, seal(bad))
+		if err != nil && !oneOf(err, codec.ErrCorrupt, codec.ErrUnsupported, codec.ErrBase) {
+			t.Fatal(err)
+		}
+		if info, err := codec.Inspect(bad); err == nil && info.RawLen > n {
+			continue // the header itself was altered
+		}
+		if !bytes.Equal(dst[n:], bytes.Repeat([]byte{0xa5}, 64)) {
+			t.Fatal("bytes after the result were written")
 		}
 	}
 }

@@ -15,7 +15,7 @@ import (
 // After an error the capacity of dst holds anything.
 //
 // The checksum and everything else that is read is verified first, and the errors
-// are ErrCorrupt and ErrUnsupported. The digest of the result is for the caller
+// are ErrCorrupt and ErrUnsupported, and ErrBase for a delta. The digest of the result is for the caller
 // to verify: the checksum is no proof against intent.
 func Decode(dst, enc []byte) ([]byte, error) {
 	f, err := open(enc)
@@ -23,7 +23,7 @@ func Decode(dst, enc []byte) ([]byte, error) {
 		return nil, fmt.Errorf("decode chunk: %w", err)
 	}
 	if f.delta {
-		return nil, fmt.Errorf("decode chunk: %w", unsupported("delta from %s", f.base.Short()))
+		return nil, fmt.Errorf("decode chunk: needs chunk %s: %w", f.base, ErrBase)
 	}
 	if cap(dst) < f.rawLen {
 		dst = make([]byte, f.rawLen)
@@ -39,19 +39,26 @@ func Decode(dst, enc []byte) ([]byte, error) {
 
 var decoders = sync.Pool{New: func() any { return new(decoder) }}
 
-// decoder is the work space of one Decode.
+// decoder is the work space of one Decode or DecodeDelta.
 type decoder struct {
 	planes  planes.Set // a block of every plane, ready to be merged
 	sources [maxPlanes]source
 	zstd    *zstd.Decoder
+
+	base base       // of a delta
+	z    [step]byte // distances from it
+	part planes.Set // where those come from
+	undo bool
 }
 
 // source reads one plane block by block.
 type source struct {
-	entry                // body is what is left of it
-	read  int            // Huffman tables read
-	table *huff0.Scratch // the last of them
-	buf   []byte
+	entry                 // body is what is left of it
+	read   int            // Huffman tables read
+	table  *huff0.Scratch // the last of them
+	ready  bool           // the table is of the row of blocks that is being read
+	sparse sparse
+	buf    []byte
 }
 
 // decode reads a block of every plane and merges them while they are in the
@@ -63,7 +70,7 @@ func (d *decoder) decode(dst []byte, f *frame) error {
 	for i := range width {
 		d.sources[i].entry = f.planes[i]
 	}
-	if width == 1 {
+	if width == 1 && !f.delta {
 		return inPlane(0, d.alone(dst))
 	}
 	for i := range width {
@@ -71,8 +78,12 @@ func (d *decoder) decode(dst []byte, f *frame) error {
 			return inPlane(i, err)
 		}
 	}
-	for from := 0; from < n; from += blockLen {
-		to := min(from+blockLen, n)
+	if f.delta && d.patch(dst, width) {
+		return d.finish(width)
+	}
+	pace := d.pace(width)
+	for from := 0; from < n; from += pace {
+		to := min(from+pace, n)
 		for i := range width {
 			s := &d.sources[i]
 			block, err := s.next(to - from)
@@ -81,14 +92,33 @@ func (d *decoder) decode(dst []byte, f *frame) error {
 			}
 			d.planes[i] = block
 		}
+		if f.delta {
+			d.apply(dst[from*width:to*width], from*width, f.layout)
+			continue
+		}
 		layouts[f.layout].merge(dst[from*width:to*width], &d.planes)
 	}
+	return d.finish(width)
+}
+
+func (d *decoder) finish(width int) error {
 	for i := range width {
 		if err := d.sources[i].finish(); err != nil {
 			return inPlane(i, err)
 		}
 	}
 	return nil
+}
+
+// pace returns how many elements are decoded at a time: a block where a plane has
+// blocks, and otherwise what stays in the first cache.
+func (d *decoder) pace(width int) int {
+	for i := range width {
+		if d.sources[i].mode == ModeHuff0 {
+			return blockLen
+		}
+	}
+	return step / width
 }
 
 // inPlane names the plane in err, if there is one.
@@ -101,10 +131,11 @@ func inPlane(i int, err error) error {
 
 // release forgets every view of input and result, and keeps the buffers.
 func (d *decoder) release() {
-	d.planes = planes.Set{}
+	d.planes, d.part = planes.Set{}, planes.Set{}
+	d.base.release()
 	for i := range d.sources {
 		s := &d.sources[i]
-		s.entry, s.read = entry{}, 0
+		s.entry, s.read, s.ready = entry{}, 0, false
 	}
 }
 
@@ -113,6 +144,11 @@ func (d *decoder) alone(dst []byte) error {
 	s := &d.sources[0]
 	if s.mode == ModeZstd {
 		return d.decodeZstd(dst, s.body)
+	}
+	if s.mode == ModeSparse {
+		if err := s.openSparse(len(dst)); err != nil {
+			return err
+		}
 	}
 	for len(dst) > 0 {
 		run := dst[:min(blockLen, len(dst))]
@@ -134,22 +170,18 @@ func (d *decoder) prepare(i, n int) error {
 	s := &d.sources[i]
 	switch s.mode {
 	case ModeZstd:
-		s.grow(n)
+		s.buf = grow(s.buf, n)
 		if err := d.decodeZstd(s.buf[:n], s.body); err != nil {
 			return err
 		}
 		s.entry = entry{mode: ModeRaw, body: s.buf[:n]}
 	case ModeConst, ModeHuff0:
-		s.grow(min(n, blockLen))
+		s.buf = grow(s.buf, min(n, blockLen))
+	case ModeSparse:
+		s.buf = grow(s.buf, min(n, blockLen))
+		return s.openSparse(n)
 	}
 	return nil
-}
-
-func (s *source) grow(n int) {
-	if cap(s.buf) < n {
-		s.buf = make([]byte, n)
-	}
-	s.buf = s.buf[:cap(s.buf)]
 }
 
 // next returns the next n bytes of the plane: a view of the input, or of the
@@ -169,6 +201,9 @@ func (s *source) into(buf []byte) ([]byte, error) {
 	case ModeConst:
 		fill(buf, s.body[0])
 		return buf, nil
+	case ModeSparse:
+		s.sparse.Unpack(buf)
+		return buf, nil
 	default:
 		return s.nextBlock(buf)
 	}
@@ -183,7 +218,7 @@ func (s *source) view(n int) []byte {
 
 // finish checks that the blocks of the plane were all there was.
 func (s *source) finish() error {
-	if s.mode != ModeHuff0 {
+	if s.mode != ModeHuff0 && s.mode != ModeSparse {
 		return nil
 	}
 	if len(s.body) > 0 {

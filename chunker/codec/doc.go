@@ -1,10 +1,15 @@
-// Package codec owns the encoded form of a chunk: how its plain bytes are split
-// into byte planes and compressed, and how an encoded chunk is read again.
+// Package codec owns the encoded form of a chunk: how its plain bytes, or their
+// difference from those of a base, are split into byte planes and compressed, and how
+// an encoded chunk is read again.
 //
 // Laws:
 //   - Decode(Append(plain)) is plain, bit for bit, for every element type and
 //     every pattern of bits. The element type is advice: a wrong one costs space.
-//   - An encoded chunk is never longer than MaxEncoded says, whatever it holds.
+//   - DecodeDelta(AppendDelta(plain, base), base) is plain in the same way, for any
+//     two runs of bytes. A delta decodes with the base that it names and no other,
+//     and every function that is given another one says so (ErrBase).
+//   - An encoded chunk is never longer than MaxEncoded says, whatever it holds, and
+//     a delta never longer than its plain bytes.
 //   - Nothing read is believed. The checksum over the whole encoded chunk is
 //     checked before anything is decoded, lengths before anything is allocated,
 //     and no input, however made, makes this package panic, loop or write outside

@@ -22,9 +22,7 @@ import (
 //
 // Plain must not overlap the spare capacity of dst.
 func Append(dst, plain []byte, t chunker.DType) []byte {
-	if len(plain) < 1 || len(plain) > chunker.MaxSize {
-		panic(fmt.Sprintf("codec: a chunk of %d bytes, not 1 to %d", len(plain), chunker.MaxSize))
-	}
+	checkPlain(plain)
 	e := encoders.Get().(*encoder)
 	defer encoders.Put(e)
 	start := len(dst)
@@ -34,9 +32,15 @@ func Append(dst, plain []byte, t chunker.DType) []byte {
 	return dst
 }
 
+func checkPlain(plain []byte) {
+	if len(plain) < 1 || len(plain) > chunker.MaxSize {
+		panic(fmt.Sprintf("codec: a chunk of %d bytes, not 1 to %d", len(plain), chunker.MaxSize))
+	}
+}
+
 var encoders = sync.Pool{New: func() any { return new(encoder) }}
 
-// encoder is the work space of one Append.
+// encoder is the work space of one Append or AppendDelta.
 type encoder struct {
 	planes planes.Set
 	buf    []byte // the planes that are not split straight into the result
@@ -44,6 +48,11 @@ type encoder struct {
 	huff   huff0.Scratch
 	zstd   *zstd.Encoder
 	frame  []byte // what zstd made of the last plane it was given
+
+	base   base       // of a delta
+	z      [step]byte // distances from it
+	part   planes.Set // where those go
+	packed []byte     // masks and what lies under them
 }
 
 // layout returns the layout for plain, whose numbers are of type t.
@@ -84,7 +93,7 @@ func (e *encoder) split(dst, plain []byte, l Layout, guesses []guess) (placed in
 		return 0
 	}
 	n := len(plain) / l.planes()
-	e.buf = slices.Grow(e.buf[:0], len(plain))
+	e.buf = grow(e.buf, len(plain))
 	ahead, buf := dst[len(dst):cap(dst)], e.buf[:len(plain)]
 	for i := range guesses {
 		if placed == i && guesses[i].mode == ModeRaw {
@@ -108,14 +117,14 @@ func (e *encoder) appendPlane(dst, p []byte, g guess) (_ []byte, m Mode, tables 
 		}
 		return e.appendPlane(dst, p, guess{mode: ModeZstd})
 	case ModeHuff0:
-		if dst, tables, ok := e.appendHuff0(dst, p, len(p)); ok {
+		if dst, tables, ok := e.appendHuff0(dst, p, leastGain, len(p)); ok {
 			return dst, ModeHuff0, tables
 		}
 	case ModeZstd:
 		frame := e.compress(p)
 		limit := min(len(frame), len(p))
 		if float64(limit)*8 > g.bits*float64(len(p)) { // counts alone might do better
-			if dst, tables, ok := e.appendHuff0(dst, p, limit); ok {
+			if dst, tables, ok := e.appendHuff0(dst, p, leastGain, limit); ok {
 				return dst, ModeHuff0, tables
 			}
 		}

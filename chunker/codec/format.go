@@ -12,8 +12,13 @@ import (
 var ErrCorrupt = errors.New("corrupt chunk")
 
 // ErrUnsupported reports a chunk that may be sound and needs something that this
-// version of the package does not have: a newer format, or its base.
+// version of the package does not have.
 var ErrUnsupported = errors.New("unsupported chunk")
+
+// ErrBase reports a chunk whose base is not the one at hand: a delta that needs
+// another chunk, or one that is no delta. The chunk may be sound; with its base, or
+// with none, it decodes.
+var ErrBase = errors.New("delta of another chunk")
 
 const (
 	magic   = "IG"
@@ -44,13 +49,14 @@ const (
 // Mode says how one plane is stored.
 type Mode uint8
 
-// The modes of version 1. The numbers 2 and 3 are kept for a Huffman stream of
-// our own and for sparse planes, and are refused until those exist.
+// The modes of version 1. The number 2 is kept for a Huffman stream of our own, and
+// is refused until that exists.
 const (
-	ModeRaw   Mode = 0
-	ModeConst Mode = 1
-	ModeZstd  Mode = 4
-	ModeHuff0 Mode = 5
+	ModeRaw    Mode = 0
+	ModeConst  Mode = 1
+	ModeSparse Mode = 3
+	ModeZstd   Mode = 4
+	ModeHuff0  Mode = 5
 )
 
 // Plane describes one plane of an encoded chunk.
@@ -102,6 +108,26 @@ func PlainLen(start []byte) (int, error) {
 		return 0, fmt.Errorf("read chunk header: %w", corrupt("plain length %d", n))
 	}
 	return int(n), nil
+}
+
+// BaseHeaderLen is how many bytes Base needs.
+const BaseHeaderLen = headerLen + chunker.DigestSize
+
+// Base returns the name of the base of an encoded chunk: zero for a chunk that is
+// whole. It reads the first BaseHeaderLen bytes of the chunk, or all of a shorter
+// one, and verifies nothing beyond them.
+func Base(start []byte) (chunker.Digest, error) {
+	err := checkPrefix(start)
+	if err == nil {
+		var f frame
+		if f, err = parseHeader(start); err == nil {
+			_, err = f.parseBase(start[headerLen:])
+		}
+		if err == nil {
+			return f.base, nil
+		}
+	}
+	return chunker.Digest{}, fmt.Errorf("read chunk header: %w", err)
 }
 
 // Check verifies the checksum and the framing of an encoded chunk without

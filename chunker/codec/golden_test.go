@@ -39,6 +39,32 @@ var goldens = []struct {
 	{"v1-eight", chunker.I64, counters(8, 4000)},
 }
 
+// goldenDeltas has every layout and mode that a delta may have, and bases that are
+// shorter and longer. Each is of the plain bytes of a golden file, or of their start.
+var goldenDeltas = []struct {
+	name  string
+	dtype chunker.DType
+	plain []byte
+	base  []byte
+}{
+	{"v1-delta-one", chunker.I8, nudged(blocks()[:50_000], 1, 0.004), blocks()},
+	{"v1-delta-two", chunker.BF16, nudged(bell(5001*2, 2), 2, 0.3), bell(4000, 2)},
+	{"v1-delta-two-masks", chunker.U8, nudged(almostZero(20_000), 1, 0.01), almostZero(20_000)},
+	{"v1-delta-two-huff0", chunker.F16, nudged(bell(4000, 2), 2, 0.95), bell(4000, 2)},
+	{"v1-delta-same", chunker.BF16, bell(4000, 2), bell(4000, 2)},
+	{"v1-delta-four", chunker.F32, trained(bell(4000, 4)), bell(4000, 4)},
+	{"v1-delta-eight", chunker.I64, nudged(counters(8, 4000), 8, 0.2), counters(8, 4000)},
+}
+
+// trained moves every float32 by a little and the lowest bytes at random.
+func trained(b []byte) []byte {
+	b = nudged(b, 4, 1)
+	for i, v := range noise(len(b) / 4) {
+		b[4*i] = v
+	}
+	return nudged(b, 2, 0.3)
+}
+
 const sums = "v1.sums" // the digests of the plain bytes
 
 // TestGoldenEncode fails when the encoder writes other bytes than it did. Such a
@@ -48,6 +74,11 @@ func TestGoldenEncode(t *testing.T) {
 	var list strings.Builder
 	for _, g := range goldens {
 		got := roundTrip(t, g.plain, g.dtype)
+		fmt.Fprintf(&list, "%s  %s\n", chunker.Sum(g.plain), g.name)
+		compareGolden(t, g.name+".chunk", got)
+	}
+	for _, g := range goldenDeltas {
+		got := roundTripDelta(t, g.plain, g.base, g.dtype)
 		fmt.Fprintf(&list, "%s  %s\n", chunker.Sum(g.plain), g.name)
 		compareGolden(t, g.name+".chunk", got)
 	}
@@ -77,19 +108,29 @@ func TestGoldenDecode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	known := map[chunker.Digest][]byte{} // what has been decoded, for the deltas that follow
 	for line := range strings.Lines(string(list)) {
 		sum, name, _ := strings.Cut(strings.TrimSpace(line), "  ")
 		enc, err := os.ReadFile(filepath.Join("testdata", name+".chunk"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		plain, err := codec.Decode(nil, enc)
+		plain, err := decodeGolden(enc, known)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		} else if got := chunker.Sum(plain).String(); got != sum {
 			t.Errorf("%s: decodes to %s, want %s", name, got, sum)
 		}
+		known[chunker.Sum(plain)] = plain
 	}
+}
+
+func decodeGolden(enc []byte, known map[chunker.Digest][]byte) ([]byte, error) {
+	name, err := codec.Base(enc)
+	if err != nil || name.IsZero() {
+		return codec.Decode(nil, enc)
+	}
+	return codec.DecodeDelta(nil, enc, known[name], name)
 }
 
 // TestGoldenCovers fails when a layout or a mode is added without a golden file.
@@ -107,6 +148,22 @@ func TestGoldenCovers(t *testing.T) {
 	}
 	if len(layouts) != 7 || len(modes) != 4 {
 		t.Errorf("golden files have layouts %v and modes %v", layouts, modes)
+	}
+	clear(layouts)
+	clear(modes)
+	for _, g := range goldenDeltas {
+		info, err := codec.Inspect(roundTripDelta(t, g.plain, g.base, g.dtype))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%s: layout %d, planes %v", g.name, info.Layout, info.Planes)
+		layouts[info.Layout] = true
+		for _, p := range info.Planes {
+			modes[p.Mode] = true
+		}
+	}
+	if len(layouts) != 4 || len(modes) != 4 {
+		t.Errorf("golden deltas have layouts %v and modes %v", layouts, modes)
 	}
 }
 

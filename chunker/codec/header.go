@@ -85,14 +85,30 @@ func parse(enc []byte) (f frame, err error) {
 	if f, err = parseHeader(enc); err != nil {
 		return frame{}, err
 	}
-	rest := enc[headerLen:]
-	if f.delta {
-		if len(rest) < chunker.DigestSize {
-			return frame{}, corrupt("base of %d bytes", len(rest))
-		}
-		f.base, rest = chunker.Digest(rest[:chunker.DigestSize]), rest[chunker.DigestSize:]
+	rest, err := f.parseBase(enc[headerLen:])
+	if err != nil {
+		return frame{}, err
+	}
+	if f.delta && len(enc) > f.rawLen {
+		return frame{}, corrupt("delta of %d bytes for %d", len(enc), f.rawLen)
 	}
 	return f, f.parsePlanes(rest)
+}
+
+// parseBase reads the name of the base of a delta, which is at the start of rest,
+// and returns what follows it.
+func (f *frame) parseBase(rest []byte) ([]byte, error) {
+	if !f.delta {
+		return rest, nil
+	}
+	if len(rest) < chunker.DigestSize {
+		return nil, corrupt("base of %d bytes", len(rest))
+	}
+	f.base = chunker.Digest(rest[:chunker.DigestSize])
+	if f.base.IsZero() {
+		return nil, corrupt("base that names nothing")
+	}
+	return rest[chunker.DigestSize:], nil
 }
 
 func parseHeader(enc []byte) (f frame, err error) {
@@ -114,6 +130,9 @@ func parseHeader(enc []byte) (f frame, err error) {
 	}
 	f.rawLen = int(rawLen)
 	f.delta = flags&flagDelta != 0
+	if f.delta && !layouts[f.layout].delta {
+		return f, unsupported("delta in layout %d", f.layout)
+	}
 	return f, nil
 }
 
@@ -154,7 +173,7 @@ func (p *entry) check(n int) error {
 		if p.blockLog != 0 || p.tables != 0 {
 			return corrupt("blocks in mode %d", p.mode)
 		}
-	case ModeHuff0:
+	case ModeSparse, ModeHuff0:
 		if p.blockLog != blockLog {
 			return unsupported("blocks of 2^%d bytes", p.blockLog)
 		}
@@ -164,7 +183,7 @@ func (p *entry) check(n int) error {
 	switch {
 	case p.mode == ModeRaw && size != n,
 		p.mode == ModeConst && size != 1,
-		(p.mode == ModeZstd || p.mode == ModeHuff0) && (size < 1 || size >= n):
+		p.mode > ModeConst && (size < 1 || size >= n):
 		return corrupt("%d bytes in mode %d for %d", size, p.mode, n)
 	}
 	return nil
@@ -183,7 +202,7 @@ func putHeader(enc []byte, l Layout, rawLen int) {
 // putEntry writes the table entry of a plane whose body has size bytes.
 func putEntry(e []byte, mode Mode, tables, size int) {
 	e[0], e[1] = byte(mode), 0
-	if mode == ModeHuff0 {
+	if mode == ModeSparse || mode == ModeHuff0 {
 		e[1] = blockLog
 	}
 	le.PutUint16(e[2:], uint16(tables))

@@ -31,10 +31,11 @@ const (
 const leastGain = 6
 
 // appendHuff0 appends p as blocks, and returns how many of them have a table. It
-// gives up, and leaves dst as it was, when the blocks are not shorter than limit.
-func (e *encoder) appendHuff0(dst, p []byte, limit int) (_ []byte, tables int, ok bool) {
+// gives up, and leaves dst as it was, when the blocks are not shorter than limit. A
+// block that does not save a share of which gain is the log2 is left raw.
+func (e *encoder) appendHuff0(dst, p []byte, gain uint8, limit int) (_ []byte, tables int, ok bool) {
 	start := len(dst)
-	e.huff.WantLogLess = leastGain
+	e.huff.WantLogLess = gain
 	e.huff.Reuse = huff0.ReusePolicyNone // a table of another plane is not known here
 	for ; len(p) > 0; e.huff.Reuse = huff0.ReusePolicyAllow {
 		block := p[:min(blockLen, len(p))]
@@ -98,11 +99,12 @@ func (s *source) decodeTable(buf, in []byte) error {
 		return corrupt("table: %v", err)
 	}
 	s.read++
+	s.ready = true
 	return s.decodeStreams(buf, in)
 }
 
 func (s *source) decodeStreams(buf, in []byte) error {
-	if s.read == 0 { // a table of an earlier chunk may be left in the work space
+	if !s.ready { // a table of an earlier row or chunk may be left in the work space
 		return corrupt("streams before the first table")
 	}
 	out, err := s.table.Decoder().Decompress4X(buf[:0:len(buf)], in)

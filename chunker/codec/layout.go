@@ -6,20 +6,21 @@ import (
 )
 
 // layouts holds, for every layout, the bytes of an element, which is also the
-// number of planes, and the functions that split and merge it. A single plane is
-// the plain bytes and needs neither.
+// number of planes, the functions that split and merge it, and whether a delta may
+// have it. A single plane is the plain bytes and needs no functions.
 var layouts = [layoutsKnown]struct {
 	width int
 	split func(*planes.Set, []byte)
 	merge func([]byte, *planes.Set)
+	delta bool
 }{
 	LayoutBytes: {width: 1},
-	LayoutOne:   {width: 1},
-	LayoutTwo:   {2, planes.Split2, planes.Merge2},
-	LayoutBF16:  {2, planes.SplitBF16, planes.MergeBF16},
-	LayoutF32:   {4, planes.SplitF32, planes.MergeF32},
-	LayoutEight: {8, planes.Split8, planes.Merge8},
-	LayoutFour:  {4, planes.Split4, planes.Merge4},
+	LayoutOne:   {width: 1, delta: true},
+	LayoutTwo:   {2, planes.Split2, planes.Merge2, true},
+	LayoutBF16:  {2, planes.SplitBF16, planes.MergeBF16, false},
+	LayoutF32:   {4, planes.SplitF32, planes.MergeF32, false},
+	LayoutEight: {8, planes.Split8, planes.Merge8, true},
+	LayoutFour:  {4, planes.Split4, planes.Merge4, true},
 }
 
 // planes returns the number of planes of a known layout.

@@ -1,5 +1,6 @@
 // Package synth owns synthetic models: llama-like weights that cut and compress
-// as real ones do, of any size, with the variants that people make of models.
+// as real ones do, of any size, with the variants that people make of models and
+// the checkpoints of their training.
 //
 // Laws:
 //   - The files are a function of the Spec and the changes alone, on every

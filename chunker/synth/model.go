@@ -14,6 +14,7 @@ type model struct {
 	headSeed   uint64
 	tuneSeed   uint64
 	tuned      float64 // share of values that a fine-tune moved
+	stretches  []stretch
 }
 
 // Change makes a variant of a model.

@@ -18,6 +18,8 @@ type generator struct {
 
 	tuneKey uint64
 	tune    uint64 // of 2^32 values, how many a fine-tune moves
+
+	trainers []*trainer
 }
 
 func (m *model) generator(t tensor) *generator {
@@ -31,6 +33,9 @@ func (m *model) generator(t tensor) *generator {
 	if m.tuned > 0 {
 		g.tuneKey = hash(m.tuneSeed, t.name+" tuned")
 		g.tune = uint64(m.tuned * (1 << 32))
+	}
+	for _, s := range m.stretches {
+		g.trainers = append(g.trainers, newTrainer(s, t, m.DType))
 	}
 	r := random(hash(t.seed, t.name+" columns"))
 	for i := range g.scales {
@@ -55,6 +60,9 @@ func (g *generator) appendRow(b []byte, y int) []byte {
 	if g.tune > 0 {
 		r := random(mix(g.tuneKey + uint64(y)))
 		g.nudge(&r, b[start:])
+	}
+	for _, t := range g.trainers {
+		t.move(b[start:], y)
 	}
 	return b
 }

@@ -29,6 +29,12 @@ func (a *Agent) Load(ctx context.Context, q openapi.LoadRequest) (openapi.LoadRe
 	return call[openapi.LoadReceipt](ctx, a, http.MethodPost, "/v1/load", q)
 }
 
+// Swap has those who use a version on a GPU use another, and returns when all may
+// go on.
+func (a *Agent) Swap(ctx context.Context, q openapi.SwapRequest) (openapi.SwapReceipt, error) {
+	return call[openapi.SwapReceipt](ctx, a, http.MethodPost, "/v1/swap", q)
+}
+
 // Unload lets a version fall to a slower tier.
 func (a *Agent) Unload(ctx context.Context, q openapi.UnloadRequest) (openapi.UnloadReceipt, error) {
 	return call[openapi.UnloadReceipt](ctx, a, http.MethodPost, "/v1/unload", q)
@@ -37,6 +43,11 @@ func (a *Agent) Unload(ctx context.Context, q openapi.UnloadRequest) (openapi.Un
 // Pin keeps a version in its tier, or ends that.
 func (a *Agent) Pin(ctx context.Context, q openapi.PinRequest) (openapi.ModelStatus, error) {
 	return call[openapi.ModelStatus](ctx, a, http.MethodPost, "/v1/pin", q)
+}
+
+// Materialize makes the files of a version, and returns when all are there.
+func (a *Agent) Materialize(ctx context.Context, q openapi.MaterializeRequest) (openapi.MaterializeReceipt, error) {
+	return call[openapi.MaterializeReceipt](ctx, a, http.MethodPost, "/v1/materialize", q)
 }
 
 // Ready returns nil when the agent takes work, and otherwise why it does not.

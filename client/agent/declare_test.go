@@ -21,7 +21,7 @@ func TestDeclaring(t *testing.T) {
 	memory := newMemory(t)
 	moved, declared := chunker.Sum([]byte("next")), make(chan openapi.LeaseDeclare, 1)
 	var tries atomic.Int64
-	a := fakeAgent(t, func(c *leaseconn.Conn, first openapi.LeaseFrame) {
+	a := fakeAgent(t, func(c *leaseconn.Conn[openapi.LeaseFrame], first openapi.LeaseFrame) {
 		if first.Type == openapi.FrameLease {
 			giveMany(t, c, memory, many)
 			return // the agent dies
@@ -65,7 +65,7 @@ func TestDeclaring(t *testing.T) {
 }
 
 // giveMany gives a lease of so many segments, all of the same memory.
-func giveMany(t *testing.T, c *leaseconn.Conn, memory *os.File, many int) {
+func giveMany(t *testing.T, c *leaseconn.Conn[openapi.LeaseFrame], memory *os.File, many int) {
 	for id := 0; id < many; {
 		f := openapi.LeaseFrame{Type: openapi.FrameSegments, Ref: "a/b:c", Version: version.String()}
 		for ; id < many && len(f.Segments) < openapi.MaxLeaseFiles; id++ {
@@ -79,7 +79,7 @@ func giveMany(t *testing.T, c *leaseconn.Conn, memory *os.File, many int) {
 // TestCloseWhileDeclaring ends the search for another agent.
 func TestCloseWhileDeclaring(t *testing.T) {
 	memory, gone := newMemory(t), make(chan struct{})
-	a := fakeAgent(t, func(c *leaseconn.Conn, first openapi.LeaseFrame) {
+	a := fakeAgent(t, func(c *leaseconn.Conn[openapi.LeaseFrame], first openapi.LeaseFrame) {
 		if first.Type == openapi.FrameLease {
 			say(t, c, memory, segments(), layoutOf(oneFile("f", "t", 0, 10)))
 			return
@@ -108,7 +108,7 @@ func TestCloseWhileDeclaring(t *testing.T) {
 func TestNewestMove(t *testing.T) {
 	memory := newMemory(t)
 	last := chunker.Sum([]byte("last"))
-	a := fakeAgent(t, func(c *leaseconn.Conn, first openapi.LeaseFrame) {
+	a := fakeAgent(t, func(c *leaseconn.Conn[openapi.LeaseFrame], first openapi.LeaseFrame) {
 		say(t, c, memory, segments(), layoutOf(oneFile("f", "t", 0, 10)))
 		for i := range 9 {
 			say(t, c, memory, openapi.LeaseFrame{Type: openapi.FrameMoved, Version: chunker.Sum([]byte{byte(i)}).String()})
@@ -163,7 +163,7 @@ func (f failing) Write([]byte) (int, error) { return 0, f.err }
 // TestStreamInProgress is not whole, and its iterator heeds the context.
 func TestStreamInProgress(t *testing.T) {
 	memory := newMemory(t)
-	a := fakeAgent(t, func(c *leaseconn.Conn, _ openapi.LeaseFrame) {
+	a := fakeAgent(t, func(c *leaseconn.Conn[openapi.LeaseFrame], _ openapi.LeaseFrame) {
 		say(t, c, memory, segments(), openapi.LeaseFrame{Type: openapi.FrameTensor, File: "f", Tensor: &openapi.LeaseTensor{
 			Name: "t", Bytes: 10, Shape: []uint64{10}, Runs: []openapi.LeaseRun{{Segment: 7, Offset: 4096, Length: 10}},
 		}})

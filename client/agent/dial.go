@@ -17,7 +17,7 @@ import (
 const handshakeTime = 10 * time.Second
 
 // connect opens a connection of leases.
-func (a *Agent) connect(ctx context.Context) (*leaseconn.Conn, error) {
+func (a *Agent) connect(ctx context.Context) (*leaseconn.Conn[openapi.LeaseFrame], error) {
 	if a.socket == "" {
 		return nil, fmt.Errorf("agent %s: %w: give its path instead of a URL", a.address, ErrSocket)
 	}
@@ -30,7 +30,7 @@ func (a *Agent) connect(ctx context.Context) (*leaseconn.Conn, error) {
 	stop := context.AfterFunc(ctx, func() { _ = c.Close() }) // ends the handshake
 	err = a.upgrade(c)
 	if stop() && err == nil {
-		return leaseconn.New(c, openapi.MaxLeaseFrame), nil
+		return leaseconn.New[openapi.LeaseFrame](c, openapi.MaxLeaseFrame), nil
 	}
 	_ = c.Close() // nothing was sent that could be lost
 	if err == nil || ctx.Err() != nil {

@@ -20,7 +20,7 @@ import (
 
 // fakeAgent answers the upgrade of each connection and hands it to talk, with the
 // first frame of the client. The connection ends when talk returns.
-func fakeAgent(t *testing.T, talk func(c *leaseconn.Conn, first openapi.LeaseFrame)) *agent.Agent {
+func fakeAgent(t *testing.T, talk func(c *leaseconn.Conn[openapi.LeaseFrame], first openapi.LeaseFrame)) *agent.Agent {
 	t.Helper()
 	socket := filepath.Join(t.TempDir(), "s")
 	l, err := net.Listen("unix", socket)
@@ -48,7 +48,7 @@ func fakeAgent(t *testing.T, talk func(c *leaseconn.Conn, first openapi.LeaseFra
 	return a
 }
 
-func accept(unix *net.UnixConn, talk func(c *leaseconn.Conn, first openapi.LeaseFrame)) {
+func accept(unix *net.UnixConn, talk func(c *leaseconn.Conn[openapi.LeaseFrame], first openapi.LeaseFrame)) {
 	defer func() { _ = unix.Close() }() // the script says when
 	if _, err := http.ReadRequest(bufio.NewReader(unix)); err != nil {
 		return
@@ -56,7 +56,7 @@ func accept(unix *net.UnixConn, talk func(c *leaseconn.Conn, first openapi.Lease
 	if _, err := unix.Write([]byte("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ingot-lease/1\r\n\r\n")); err != nil {
 		return
 	}
-	c := leaseconn.New(unix, 1<<20)
+	c := leaseconn.New[openapi.LeaseFrame](unix, 1<<20)
 	first, files, err := c.Read()
 	leaseconn.CloseAll(files)
 	if err == nil {
@@ -65,7 +65,7 @@ func accept(unix *net.UnixConn, talk func(c *leaseconn.Conn, first openapi.Lease
 }
 
 // hangUp waits until the client does.
-func hangUp(c *leaseconn.Conn) {
+func hangUp(c *leaseconn.Conn[openapi.LeaseFrame]) {
 	for {
 		if _, _, err := c.Read(); err != nil {
 			return
@@ -74,7 +74,7 @@ func hangUp(c *leaseconn.Conn) {
 }
 
 // say sends frames; descriptors come with those of segments.
-func say(t *testing.T, c *leaseconn.Conn, memory *os.File, frames ...openapi.LeaseFrame) {
+func say(t *testing.T, c *leaseconn.Conn[openapi.LeaseFrame], memory *os.File, frames ...openapi.LeaseFrame) {
 	for _, f := range frames {
 		var files []*os.File
 		for range f.Segments {

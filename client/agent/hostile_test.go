@@ -51,7 +51,10 @@ func TestLyingAgents(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			memory := newMemory(t)
 			before := openFiles(t)
-			a := fakeAgent(t, func(c *leaseconn.Conn, _ openapi.LeaseFrame) { say(t, c, memory, frames...); hangUp(c) })
+			a := fakeAgent(t, func(c *leaseconn.Conn[openapi.LeaseFrame], _ openapi.LeaseFrame) {
+				say(t, c, memory, frames...)
+				hangUp(c)
+			})
 			_, err := a.Lease(t.Context(), openapi.LeaseRequest{Ref: "a/b:c"}, agent.LeaseOptions{})
 			if !errors.Is(err, agent.ErrProtocol) {
 				t.Errorf("lease: %v, want ErrProtocol", err)
@@ -79,7 +82,10 @@ func TestLyingStreams(t *testing.T) {
 			"done with no version":        {Type: openapi.FrameDone},
 		} {
 			memory := newMemory(t)
-			a := fakeAgent(t, func(c *leaseconn.Conn, _ openapi.LeaseFrame) { say(t, c, memory, segments(), good, last); hangUp(c) })
+			a := fakeAgent(t, func(c *leaseconn.Conn[openapi.LeaseFrame], _ openapi.LeaseFrame) {
+				say(t, c, memory, segments(), good, last)
+				hangUp(c)
+			})
 			l, err := a.Lease(t.Context(), openapi.LeaseRequest{Ref: "a/b:c", Mode: mode}, agent.LeaseOptions{})
 			if err != nil {
 				t.Fatal(err)
@@ -103,7 +109,7 @@ func TestLyingStreams(t *testing.T) {
 // TestUnknownFrames are of a later release.
 func TestUnknownFrames(t *testing.T) {
 	memory := newMemory(t)
-	a := fakeAgent(t, func(c *leaseconn.Conn, _ openapi.LeaseFrame) {
+	a := fakeAgent(t, func(c *leaseconn.Conn[openapi.LeaseFrame], _ openapi.LeaseFrame) {
 		say(t, c, memory, openapi.LeaseFrame{Type: "weather"}, segments(), openapi.LeaseFrame{Type: "news"}, layoutOf(oneFile("f", "t", 0, 10)))
 		hangUp(c)
 	})

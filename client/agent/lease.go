@@ -27,8 +27,8 @@ type Lease struct {
 	ended chan struct{} // closed when nobody serves the connection any more
 	moved chan chunker.Digest
 
-	window sync.Mutex      // held by who iterates over a window, and so writes to conn
-	conn   *leaseconn.Conn // that the lease was given on
+	window sync.Mutex                          // held by who iterates over a window, and so writes to conn
+	conn   *leaseconn.Conn[openapi.LeaseFrame] // that the lease was given on
 
 	mu       sync.Mutex // protects what follows
 	ref      string
@@ -45,7 +45,12 @@ type Lease struct {
 
 // Lease asks for the use of a version, and waits until it is there, or, for a
 // stream or window, until its tensors begin to come. ctx bounds that wait only.
+// The version is leased in RAM: memory of a GPU is for who computes on it, which
+// this package does not.
 func (a *Agent) Lease(ctx context.Context, q openapi.LeaseRequest, o LeaseOptions) (*Lease, error) {
+	if q.Tier == openapi.TierGPU {
+		return nil, openapi.Errorf(openapi.CodeBadRequest, "lease %s: this client maps RAM only; the Python package attaches to a GPU", q.Ref)
+	}
 	if q.Client == "" {
 		q.Client = a.client
 	}
@@ -88,7 +93,7 @@ func newLease(a *Agent, mode string) *Lease {
 }
 
 // start takes frames until the lease holds.
-func (l *Lease) start(conn *leaseconn.Conn, waiting func(done, total int64)) error {
+func (l *Lease) start(conn *leaseconn.Conn[openapi.LeaseFrame], waiting func(done, total int64)) error {
 	for {
 		f, files, err := conn.Read()
 		if err != nil {

@@ -26,7 +26,7 @@ const declareTime = time.Minute
 
 // serve follows the lease's connection until Close, and declares the lease to the
 // next agent when one goes away.
-func (l *Lease) serve(conn *leaseconn.Conn) {
+func (l *Lease) serve(conn *leaseconn.Conn[openapi.LeaseFrame]) {
 	defer close(l.ended)
 	defer close(l.moved)
 	for conn != nil {
@@ -46,7 +46,7 @@ func (l *Lease) serve(conn *leaseconn.Conn) {
 }
 
 // follow takes frames until the connection ends.
-func (l *Lease) follow(conn *leaseconn.Conn) error {
+func (l *Lease) follow(conn *leaseconn.Conn[openapi.LeaseFrame]) error {
 	stop := context.AfterFunc(l.ctx, func() { _ = conn.Close() }) // ends the lease
 	defer func() {
 		stop()
@@ -73,7 +73,7 @@ func (l *Lease) lost(err error) error {
 
 // declare tries to have the next agent hold the lease, until one does or refuses,
 // or the lease is closed.
-func (l *Lease) declare() (*leaseconn.Conn, error) {
+func (l *Lease) declare() (*leaseconn.Conn[openapi.LeaseFrame], error) {
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
 		conn, err := l.redeclare()
 		if err == nil {
@@ -94,7 +94,7 @@ func (l *Lease) declare() (*leaseconn.Conn, error) {
 }
 
 // redeclare tries once.
-func (l *Lease) redeclare() (*leaseconn.Conn, error) {
+func (l *Lease) redeclare() (*leaseconn.Conn[openapi.LeaseFrame], error) {
 	ctx, cancel := context.WithTimeout(l.ctx, declareTime)
 	defer cancel()
 	conn, err := l.agent.connect(ctx)
@@ -114,7 +114,7 @@ func (l *Lease) redeclare() (*leaseconn.Conn, error) {
 }
 
 // present shows the agent what the lease holds, and waits until it holds it too.
-func (l *Lease) present(conn *leaseconn.Conn) error {
+func (l *Lease) present(conn *leaseconn.Conn[openapi.LeaseFrame]) error {
 	q := &openapi.LeaseDeclare{Client: l.agent.client}
 	var files []*os.File
 	l.mu.Lock()

@@ -17,7 +17,7 @@ import (
 func leaseOf(t *testing.T, o agent.Options, files ...openapi.LeaseFile) *agent.Lease {
 	t.Helper()
 	memory := newMemory(t)
-	served := fakeAgent(t, func(c *leaseconn.Conn, _ openapi.LeaseFrame) {
+	served := fakeAgent(t, func(c *leaseconn.Conn[openapi.LeaseFrame], _ openapi.LeaseFrame) {
 		say(t, c, memory, segments(), layoutOf(files...))
 		hangUp(c)
 	})
@@ -151,7 +151,7 @@ func TestTensorsAreReadOnly(t *testing.T) {
 
 // TestLostBeforeTheLease tells it.
 func TestLostBeforeTheLease(t *testing.T) {
-	a := fakeAgent(t, func(*leaseconn.Conn, openapi.LeaseFrame) {})
+	a := fakeAgent(t, func(*leaseconn.Conn[openapi.LeaseFrame], openapi.LeaseFrame) {})
 	if _, err := a.Lease(t.Context(), openapi.LeaseRequest{Ref: "a/b:c"}, agent.LeaseOptions{}); !errors.Is(err, agent.ErrLost) {
 		t.Errorf("lease: %v, want ErrLost", err)
 	}

@@ -20,12 +20,12 @@ func (p *program) agentCommand() *cobra.Command {
 	told := newAgentConfig()
 	cmd := &cobra.Command{
 		Use:   "agent",
-		Short: "Run the agent of this machine: models close by, on its disk and in its memory",
-		Long: `Agent keeps models on this machine, on its disk and in its memory, until it is told
-to stop: SIGTERM or SIGINT let what is under way end, a second one ends it at once.
-It fetches only what the machine lacks, and programs on the machine use what is in
-memory without a copy. It prints one line when it is ready, and logs to standard
-error.
+		Short: "Run the agent of this machine: models close by, on its disk, in its memory and on its GPUs",
+		Long: `Agent keeps models on this machine, on its disk, in its memory and on its GPUs, until
+it is told to stop: SIGTERM or SIGINT let what is under way end, a second one ends
+it at once. It fetches only what the machine lacks, and programs on the machine use
+what is in memory, or on a GPU, without a copy. It prints one line when it is ready,
+and logs to standard error.
 
 Everybody who may write to the socket may use every model of the node. Over TCP
 there is no access control yet: only a loopback address is served unless --insecure
@@ -48,6 +48,7 @@ With --json --print-config it prints, for each key:
   source    who said so: default, FILE:LINE, environment NAME or flag --NAME`,
 		Example: `  ingot agent --registry http://registry:7070
   ingot agent --data /var/lib/ingot --disk 500GiB --ram 64GiB --listen 127.0.0.1:7071
+  ingot agent --ram 256GiB --gpu 100GiB --gpu-headroom 8GiB
   ingot agent --print-config > agent.yaml
   ingot agent --config agent.yaml --log-format json`,
 		Args: want(0, 0),

@@ -55,6 +55,25 @@ func fromAgent(err error) error {
 	return err
 }
 
+// fromGPU is fromAgent for what was asked of a GPU.
+func fromGPU(err error) error {
+	sent, ok := errors.AsType[*openapi.Error](err)
+	if !ok {
+		return err
+	}
+	switch sent.Code {
+	case openapi.CodeTooLarge:
+		return advised{fmt.Errorf(`%w; give the agent more of the GPU with --gpu, or the engine less with --gpu-headroom`, err)}
+	case openapi.CodeBusy:
+		return advised{fmt.Errorf(`%w; try again in a while, or look at "ingot status"`, err)}
+	case openapi.CodeUnavailable:
+		return advised{fmt.Errorf(`%w; try again in a while; "ingot status" shows how the GPUs are`, err)}
+	case openapi.CodeBadRequest:
+		return advised{fmt.Errorf(`%w; "ingot status" shows the GPUs of the agent: choose one with --device, or let the agent use one with its --gpu`, err)}
+	}
+	return fromAgent(err)
+}
+
 // parseTierArg reads a tier of a flag.
 func parseTierArg(flag, text string, known ...string) (openapi.Tier, error) {
 	tier, ok := parseTier(known)(text)

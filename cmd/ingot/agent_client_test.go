@@ -251,10 +251,13 @@ func TestLoadReceipt(t *testing.T) {
 		return openapi.LoadReceipt{
 			Ref: "acme/x:main", Version: digestOf(0xaa), Tier: openapi.TierRAM, BytesTotal: 3 << 20, BytesReceived: 1 << 20, BytesReused: 2 << 20, ChunksTotal: 3, ChunksNew: 1,
 			Sources: openapi.Sources{Disk: 2 << 20, Registry: 1 << 20}, Seconds: 1.5,
+			ChunksDelta: 1, BytesReceivedDelta: 2048, BytesReceivedBase: 1024, BytesPatched: 1 << 20,
 		}, nil
 	})
 	const rest = ` acme/x:main  aaaaaaaaaaaa  into ram
 3.00 MiB in 3 chunks, 1 new: received 1.00 MiB, found 2.00 MiB here, 1.50 s
+1 chunk came as deltas, in 3.00 KiB
+1.00 MiB were written over those of the version before
 
 FROM         BYTES
 disk      2.00 MiB

@@ -50,6 +50,8 @@ func (p *program) completeFlags(cmd *cobra.Command, flags *pflag.FlagSet) {
 			complete = aFile
 		case "REF":
 			complete = p.aRef
+		case "UUID":
+			complete = p.aDevice
 		}
 		// It fails only for a flag that is not there, or a second time.
 		_ = cmd.RegisterFlagCompletionFunc(f.Name, complete)

@@ -42,9 +42,9 @@ func newAgentConfig() *agentConfig {
 	c := &agentConfig{log: newLogConfig(), mode: 0o600, form: plainForm, node: nodecache.Config{
 		Disk: defaultDisk, RAM: defaultRAM, Huge: true, High: nodecache.DefaultHigh, Low: nodecache.DefaultLow,
 		Wait: nodecache.DefaultWait, Poll: nodecache.DefaultPoll, Heartbeat: nodecache.DefaultHeartbeat,
-		Parallel: nodecache.DefaultParallel,
+		Parallel: nodecache.DefaultParallel, GPUHeadroom: nodecache.DefaultGPUHeadroom, GPUSlice: nodecache.DefaultGPUSlice,
 	}}
-	keys := append(c.whereKeys(), c.tierKeys()...)
+	keys := append(append(c.whereKeys(), c.tierKeys()...), c.gpuKeys()...)
 	keys = append(append(keys, c.timeKeys()...), c.log.keys()...)
 	c.config = newConfig("agent", "ram: 64GiB", keys...)
 	c.list = c.modelList()
@@ -96,6 +96,8 @@ func (c *agentConfig) tierKeys() []*key {
 			"percentage of the disk's bytes above which what was not used for the longest time is dropped"),
 		newKey("disk-low", kindCount, part, &n.Low, parsePercent, digits,
 			"percentage of the disk's bytes at which that stops"),
+		newKey("hf-cache", "DIR", "the path of a folder, without ~", &n.Files, parsePath, asIs,
+			"folder of models that are kept as files, for HF_HUB_CACHE of clients; they count in disk (default files in the folder of data)"),
 		newKey("huge-pages", kindBool, "true or false", &n.Huge, parseBool, spellBool,
 			"take huge pages for chunks of 2 MiB, where the agent may mount or the system has them for shared memory"),
 	}
@@ -109,6 +111,8 @@ func (c *agentConfig) timeKeys() []*key {
 	return []*key{
 		newKey("wait", "DURATION", span, &n.Wait, some, spellSpan,
 			"how long a lease waits for a model that is not in memory, unless it says otherwise"),
+		newKey("idle-gpu", "DURATION", idle, &n.IdleGPU, orNone(0, some), spellNone(0, spellSpan),
+			"how long a model that nobody uses stays on a GPU; none is for as long as there is room"),
 		newKey("idle-ram", "DURATION", idle, &n.IdleRAM, orNone(0, some), spellNone(0, spellSpan),
 			"how long a model that nobody uses stays in memory; none is for as long as there is room"),
 		newKey("idle-disk", "DURATION", idle, &n.IdleDisk, orNone(0, some), spellNone(0, spellSpan),
@@ -193,7 +197,10 @@ func (c *agentConfig) checkTiers() error {
 	if n.Low > n.High {
 		return usagef("disk-low %d (%s) is above disk-high %d (%s)", n.Low, c.source("disk-low"), n.High, c.source("disk-high"))
 	}
-	return c.checkModels()
+	if err := c.checkModels(); err != nil {
+		return err
+	}
+	return c.checkGPU()
 }
 
 // nodeConfig returns what the node is told.
@@ -204,6 +211,6 @@ func (c *agentConfig) nodeConfig() nodecache.Config {
 	for _, m := range c.models {
 		n.Models = append(n.Models, m.model)
 	}
-	n.Version = version
+	n.Version, n.MoverCommand = version, moverCommand()
 	return n
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"slices"
 	"strings"
 )
 
@@ -24,10 +25,18 @@ const (
 	kindCount = "N"
 	kindMode  = "MODE"
 	kindNames = "NAME" // several, as a flag given again or separated by commas
+
+	kindBudgets = "SIZE|UUID=SIZE" // several too, as are those below
+	kindHubs    = "URL|NAMESPACE=URL"
+	kindFiles   = "FILE|NAMESPACE=FILE"
+	kindHosts   = "HOST"
 )
 
+// several are the kinds of which each flag adds to what was given before.
+var several = []string{kindNames, kindBudgets, kindHubs, kindFiles, kindHosts}
+
 // numbers are the kinds that a number in a file can be.
-var numbers = []string{kindSize, kindCount, kindMode}
+var numbers = []string{kindSize, kindCount, kindMode, kindBudgets}
 
 // byDefault is the source of what nobody has set.
 const byDefault = "default"
@@ -70,7 +79,7 @@ func (k *key) empty() bool {
 
 // Set implements pflag.Value.
 func (k *key) Set(text string) error {
-	if k.kind == kindNames && k.given() && !k.empty() {
+	if slices.Contains(several, k.kind) && k.given() && !k.empty() {
 		text = k.get() + "," + text
 	}
 	return k.give(text, "flag --"+k.name)

@@ -21,7 +21,7 @@ type modelConfig struct {
 // newModelConfig returns an entry that says nothing.
 func newModelConfig() *modelConfig {
 	m := &modelConfig{}
-	tiers := []string{none, "disk", "ram"}
+	tiers := []string{none, "disk", "ram", "gpu"}
 	const span = "a duration of at least 1s, such as 1h or 7d, or none"
 	idle := orNone(-1, atLeast(leastSpan, parseSpan))
 	m.config = newConfig("models", "- ref: acme/llama:prod",
@@ -31,16 +31,37 @@ func newModelConfig() *modelConfig {
 			"instead of ref: all tags of a namespace are offered, and come when they are asked for"),
 		newKey("tier", "TIER", oneOf(tiers), &m.model.Tier, parseTier(tiers), openapi.Tier.String,
 			"where it should be at all times; none, which holds if nothing is said, waits until it is asked for"),
+		newKey("device", "UUID", wantDevice, &m.model.Device, parseDevice, asIs,
+			"the GPU for the tier gpu; without, the one with the most room"),
+		newKey("keep", "FORM", oneOf(keepForms), &m.model.Files, parseKeep, spellKeep,
+			"files also keeps it as files in hf-cache, for engines that open paths; with the tier none, as nothing else"),
 		newKey("watch", kindBool, "true or false", &m.model.Watch, parseBool, spellBool,
 			"follow the tag: a new version is brought in whole and then served in place of the old one"),
 		newKey("pin", kindBool, "true or false", &m.model.Pin, parseBool, spellBool,
 			"keep it in its tier whatever else wants the room"),
+		newKey("idle-gpu", "DURATION", span, &m.model.IdleGPU, idle, spellNone(-1, spellSpan),
+			"as the key of all models, for this one"),
 		newKey("idle-ram", "DURATION", span, &m.model.IdleRAM, idle, spellNone(-1, spellSpan),
 			"as the key of all models, for this one"),
 		newKey("idle-disk", "DURATION", span, &m.model.IdleDisk, idle, spellNone(-1, spellSpan),
 			"as the key of all models, for this one"),
 	)
 	return m
+}
+
+// keepForms are the forms in which a model can be kept.
+var keepForms = []string{"chunks", "files"}
+
+func parseKeep(text string) (files, ok bool) {
+	word, ok := parseWord(keepForms)(text)
+	return word == "files", ok
+}
+
+func spellKeep(files bool) string {
+	if files {
+		return "files"
+	}
+	return "chunks"
 }
 
 func parseModel(text string) (name.Ref, bool) {
@@ -135,11 +156,13 @@ func (m *modelConfig) check() string {
 	switch {
 	case byRef == byMatch:
 		return "a model has either a ref or a match"
-	case byMatch && (m.model.Tier != openapi.TierNone || m.model.Pin):
-		return m.called() + ": what matches comes when it is asked for: tier and pin go with a ref"
+	case byMatch && (m.model.Tier != openapi.TierNone || m.model.Pin || m.model.Files):
+		return m.called() + ": what matches comes when it is asked for: tier, keep and pin go with a ref"
+	case m.model.Device != "" && m.model.Tier != openapi.TierGPU:
+		return m.called() + ": device goes with the tier gpu"
 	case m.model.Watch && !m.model.Ref.Digest.IsZero():
 		return m.called() + ": a version does not move: watch goes with a tag"
-	case m.model.Pin && m.model.Tier == openapi.TierNone:
+	case m.model.Pin && m.model.Tier == openapi.TierNone && !m.model.Files:
 		return m.called() + ": pin keeps a model in its tier: say which"
 	}
 	return ""

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"net/url"
 	"path/filepath"
 	"time"
 
@@ -13,6 +14,12 @@ const (
 	defaultListen = "127.0.0.1:7070"
 	// leastMemory is room for a few uploads at a time.
 	leastMemory = 16 << 20
+	// leastArrivals is room for some files, and leastPart keeps the parts of one few.
+	leastArrivals = 1 << 30
+	leastPart     = 1 << 20
+	// leastDeltas is room for one chunk, in no time.
+	leastDeltas    = 2 << 20
+	leastDeltaTime = time.Second
 	// leastPushTTL keeps a push alive while its client waits to try again.
 	leastPushTTL = time.Minute
 	// An address of a chunk is good for a request that begins at once, and should not
@@ -23,6 +30,7 @@ const (
 	leastUpkeep    = time.Minute
 	defaultGCEvery = day
 	defaultScrub   = 30 * day
+	defaultCompact = 6 * time.Hour
 	// mostGrace is the longest that a collection can be told.
 	mostGrace = 3650 * day
 )
@@ -33,6 +41,7 @@ type serveConfig struct {
 	log logConfig
 
 	listen   string
+	upstream upstreamConfig
 	registry registry.Config // an empty Data is the user's data folder, or with a Store found by the registry
 }
 
@@ -40,10 +49,13 @@ type serveConfig struct {
 func newServeConfig() *serveConfig {
 	c := &serveConfig{log: newLogConfig(), listen: defaultListen, registry: registry.Config{
 		Memory: registry.DefaultMemory, PushTTL: registry.DefaultPushTTL,
-		GCEvery: defaultGCEvery, GCGrace: registry.DefaultGCGrace, ScrubEvery: defaultScrub, Version: version,
+		DeltaCPU: registry.DefaultDeltaCPU, DeltaBytes: registry.DefaultDeltaBytes,
+		GCEvery: defaultGCEvery, GCGrace: registry.DefaultGCGrace, ScrubEvery: defaultScrub, CompactEvery: defaultCompact, UpstreamRefresh: defaultRefresh, Version: version,
+		Xet: registry.XetOn, Arrivals: registry.DefaultArrivals, HubPartSize: registry.DefaultHubPartSize,
 	}}
 	keys := append(c.placeKeys(), c.accessKeys()...)
-	keys = append(append(keys, c.upkeepKeys()...), c.log.keys()...)
+	keys = append(append(keys, c.upstreamKeys()...), c.upkeepKeys()...)
+	keys = append(keys, c.log.keys()...)
 	c.config = newConfig("serve", "listen: "+defaultListen, keys...)
 	return c
 }
@@ -73,15 +85,41 @@ func (c *serveConfig) accessKeys() []*key {
 			"allow an address that others can reach, though nothing controls their access"),
 		newKey("read-only", kindBool, "true or false", &r.ReadOnly, parseBool, spellBool,
 			"refuse whatever would change what is stored"),
+		newKey("xet", "MODE", "on, write or off", &r.Xet, parseXet, spellXet,
+			"whether clients of Hugging Face send and fetch large files by the Xet protocol; write has them fetched as plain files"),
+		newKey("xet-address", "URL", "http://HOST:PORT or https://HOST:PORT, or none", &r.XetAddress, orNone("", parseOrigin), spellNone("", asIs),
+			"where clients of Xet reach this process, if a balancer is in front of several; none is where they reach the registry"),
 		newKey("presign", "DURATION", "a duration of 10s to 10m, or none", &r.Presign, orNone(0, atMost(mostPresign, atLeast(leastPresign, parseSpan))), spellNone(0, spellSpan),
 			"for how long an address is good with which clients read a chunk from the store itself; none has all bytes go through the registry"),
 		newKey("memory", kindSize, "a size of at least 16MiB, such as 512MiB", &r.Memory, atLeast(leastMemory, parseSize), spellSize,
 			"most memory for uploads that come in at a time; more of them wait"),
+		newKey("delta-cpu", "DURATION", "a duration of at least 1s, such as 30s, or none", &r.DeltaCPU, orNone(-1, atLeast(leastDeltaTime, parseSpan)), spellNone(-1, spellSpan),
+			"time of one processor, reckoned from the bytes, that each caller may have the registry spend in a minute on chunks sent as deltas; beyond it they are sent whole, and none sends none"),
+		newKey("delta-bytes", kindSize, "a size of at least 2MiB, such as 64GiB", &r.DeltaBytes, atLeast(leastDeltas, parseSize), spellSize,
+			"bytes of chunks, as they are in files, that each caller may send or get as deltas in a minute; more of them are sent whole"),
+		newKey("arrivals", kindSize, "a size of at least 1GiB, such as 256GiB", &r.Arrivals, atLeast(leastArrivals, parseSize), spellSize,
+			"most room on the local disk for files that arrive whole, from clients of other registries or an upstream; more of them are told to come back"),
+		newKey("hub-part-size", kindSize, "a size of at least 1MiB, such as 5GiB", &r.HubPartSize, atLeast(leastPart, parseSize), spellSize,
+			"size from which a client of the Hugging Face Hub sends a file in parts, each a request of its own"),
 		newKey("push-ttl", "DURATION", "a duration of at least 1m, such as 36h or 7d", &r.PushTTL, atLeast(leastPushTTL, parseSpan), spellSpan,
 			"how long a push can be gone on with; what an expired one has sent is lost"),
 		newKey("reserve", kindSize, "a size such as 20GiB, or auto, or none", &r.Reserve, parseReserve, spellReserve,
 			"room that uploads leave free on the disk; auto is 2 % of it, at least 1GiB, at most a 16th"),
 	}
+}
+
+// parseXet reads what Xet is for.
+func parseXet(text string) (registry.XetMode, bool) {
+	m := registry.XetMode(text)
+	return m, m == registry.XetOn || m == registry.XetWrite || m == registry.XetOff
+}
+
+func spellXet(m registry.XetMode) string { return string(m) }
+
+// parseOrigin reads a scheme, a host and maybe a port.
+func parseOrigin(text string) (string, bool) {
+	u, err := url.Parse(text)
+	return text, err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.Scheme+"://"+u.Host == text
 }
 
 // upkeepKeys say what is done without being asked for.
@@ -98,6 +136,8 @@ func (c *serveConfig) upkeepKeys() []*key {
 			"how long a version is kept that no tag points at; none keeps it until it is removed by its digest"),
 		newKey("scrub-every", "DURATION", often, &r.ScrubEvery, some, spellNone(0, spellSpan),
 			"in which time everything that is stored is read and compared with its name once; none is only when \"ingot verify --all\" asks for it"),
+		newKey("compact-every", "DURATION", often, &r.CompactEvery, some, spellNone(0, spellSpan),
+			"how often it is chosen anew how chunks are stored, as deltas of others or whole; none is only when \"ingot compact\" asks for it"),
 	}
 }
 
@@ -108,6 +148,9 @@ func (c *serveConfig) settle(p *program) error {
 		return err
 	}
 	if err := c.settleReadOnly(); err != nil {
+		return err
+	}
+	if err := c.settleUpstreams(p); err != nil {
 		return err
 	}
 	if c.registry.Store == "" {
@@ -129,13 +172,14 @@ func (c *serveConfig) settleReadOnly() error {
 	if !c.registry.ReadOnly {
 		return nil
 	}
-	for _, name := range []string{"gc-every", "keep-untagged", "scrub-every"} {
+	for _, name := range []string{"gc-every", "keep-untagged", "scrub-every", "compact-every"} {
 		k := c.key(name, (*key).called)
 		if k.given() && !k.empty() {
 			return usagef("%s (%s) changes what is stored, and read-only (%s) lets nothing: leave one of them out", name, k.source, c.source("read-only"))
 		}
 	}
-	c.registry.GCEvery, c.registry.KeepUntagged, c.registry.ScrubEvery = 0, 0, 0
+	r := &c.registry
+	r.GCEvery, r.KeepUntagged, r.ScrubEvery, r.CompactEvery = 0, 0, 0, 0
 	return nil
 }
 

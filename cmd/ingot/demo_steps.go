@@ -52,7 +52,8 @@ func (d *demo) pushAll(ctx context.Context) error {
 }
 
 // push pushes one model, and forgets its files if they were made for this: only
-// their sums are needed later, and large models fill disks.
+// their sums are needed later, and large models fill disks. Those of the base stay, for
+// the others are sent as differences from it.
 func (d *demo) push(ctx context.Context, m *demoModel, base chunker.Digest) error {
 	made := filepath.Join(d.dir, "models", m.Name)
 	path, err := m.files(ctx, d.p, made)
@@ -60,7 +61,7 @@ func (d *demo) push(ctx context.Context, m *demoModel, base chunker.Digest) erro
 		return err
 	}
 	err = d.p.watch("pushing "+m.Name, func(progress client.Progress) (err error) {
-		m.Push, err = d.registry.Push(ctx, path, d.ref(m), client.PushOptions{Parent: base, Progress: progress})
+		m.Push, err = d.registry.Push(ctx, path, d.ref(m), client.PushOptions{Parent: base, Places: filepath.Join(d.dir, "places"), Progress: progress})
 		return err
 	})
 	if err != nil {
@@ -68,6 +69,9 @@ func (d *demo) push(ctx context.Context, m *demoModel, base chunker.Digest) erro
 	}
 	if m.sums, err = fileSums(ctx, path); err != nil {
 		return err
+	}
+	if base.IsZero() {
+		return nil
 	}
 	return os.RemoveAll(made)
 }

@@ -11,8 +11,10 @@ import (
 	"github.com/ingot-ml/ingot/chunker/codec"
 	"github.com/ingot-ml/ingot/client"
 	"github.com/ingot-ml/ingot/client/agent"
+	"github.com/ingot-ml/ingot/nodecache/hfcache"
 	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry"
+	"github.com/ingot-ml/ingot/registry/catalog"
 	"github.com/ingot-ml/ingot/registry/name"
 )
 
@@ -107,7 +109,7 @@ func judge(err error) (code string, exit int) {
 	}
 	var sent *openapi.Error
 	switch {
-	case errors.Is(err, errUsage), errors.Is(err, name.ErrName),
+	case errors.Is(err, errUsage), errors.Is(err, name.ErrName), errors.Is(err, hfcache.ErrName),
 		errors.Is(err, registry.ErrNotData), errors.Is(err, registry.ErrExposed):
 		return "usage", exitUsage
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
@@ -118,10 +120,14 @@ func judge(err error) (code string, exit int) {
 		return "usage", exitUsage
 	case errors.Is(err, client.ErrUnreachable), errors.Is(err, agent.ErrNoAgent), errors.Is(err, agent.ErrLost):
 		return "unreachable", exitUnreachable
-	case errors.Is(err, client.ErrCorrupt), errors.Is(err, codec.ErrCorrupt):
+	case errors.Is(err, catalog.ErrNoRepo), errors.Is(err, catalog.ErrNoRevision):
+		return "not_found", exitNotFound
+	case errors.Is(err, client.ErrCorrupt), errors.Is(err, codec.ErrCorrupt), errors.Is(err, hfcache.ErrWrong):
 		return "corrupt", exitCorrupt
-	case errors.Is(err, client.ErrBusyFolder):
+	case errors.Is(err, client.ErrBusyFolder), errors.Is(err, hfcache.ErrBusy):
 		return "busy_folder", exitConflict
+	case errors.Is(err, client.ErrBusyFile):
+		return "busy_file", exitConflict
 	case errors.Is(err, client.ErrInput), errors.Is(err, errInput):
 		return "input", exitInput
 	case errors.Is(err, client.ErrObstacle), errors.Is(err, syscall.ENOTDIR):

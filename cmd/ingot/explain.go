@@ -29,6 +29,8 @@ var advice = []struct {
 	{client.ErrUnreachable, `start one with "ingot serve", or name another with --registry`},
 	{client.ErrLeaves, "--follow-links stores what it points at"},
 	{format.ErrMalformed, "fetch the file again, or push it with --allow-malformed, as plain bytes"},
+	{client.ErrBusyFile, "wait until that is done, or name another FILE"},
+	{client.ErrBehind, "import the archive from a FILE: a pipe does not go back"},
 	{client.ErrBusyFolder, "wait until that is done, or pull into another folder"},
 	{syscall.ENOSPC, "free some space"},
 	{syscall.EDQUOT, "free some space"},

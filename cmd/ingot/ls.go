@@ -26,7 +26,7 @@ With --json it prints:
   repos     name, tags, versions of every repository
 and of one repository:
   repo      its name
-  tags      name, digest, updated, by
+  tags      name, digest, updated, by; branch, true, for one that moves with commits
   versions  digest, parent, created, by, size, files, chunks, bytes_stored, tags`,
 		Example: `  ingot ls
   ingot ls acme/llama`,

@@ -22,7 +22,7 @@ it lists the nodes that hold versions of that, and only these.
 
 With --json it prints:
   nodes    for each: name, seen, address, program, ttl (seconds until it is forgotten)
-  tiers    of each: used, budget, models, orphaned, limit of disk, ram and gpu
+  tiers    of each: used, budget, models, orphaned, files_bytes, limit of disk, ram and gpu
   models   of each: ref, version, tier, leases`,
 		Example: `  ingot nodes
   ingot nodes acme/llama`,

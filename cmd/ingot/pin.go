@@ -17,6 +17,8 @@ const pinHelp = `With --json it prints the model as "ingot status" has it:
   bytes_total, bytes_done             its distinct content, and how much a load has brought
   leases, pinned, watch, last_use     how it is used
   old                                 versions that leases still hold: version, leases
+  devices                             the GPUs that it is on
+  files                               where it is as files: path, commit, bytes
   error                               why it failed`
 
 func (p *program) pinCommand() *cobra.Command {

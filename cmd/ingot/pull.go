@@ -20,6 +20,7 @@ type pullFlags struct {
 	cache   string
 	limit   bytesValue
 	noCache bool
+	noDelta bool
 	sync    bool
 	delete  bool
 }
@@ -34,6 +35,9 @@ func (p *program) pullCommand() *cobra.Command {
 not fetched again; every chunk is compared with its name. Each file is replaced
 at once or not at all, and files that are not part of the version stay unless
 --delete is given. A pull that was interrupted goes on when it is run again.
+
+What is nearly the same in another version that DIR, the cache, or a folder of an
+earlier push or pull holds comes as the difference from that.
 
 ` + receiptHelp,
 		Example: `  ingot pull acme/llama ./llama
@@ -52,6 +56,7 @@ at once or not at all, and files that are not part of the version stay unless
 	flags.StringVar(&f.cache, "cache", "", "`DIR` that keeps fetched chunks for later pulls (default ingot/chunks in the user's cache folder)")
 	flags.Var(&f.limit, "cache-size", "the most bytes that the cache takes")
 	flags.BoolVar(&f.noCache, "no-cache", false, "neither use nor fill the cache")
+	flags.BoolVar(&f.noDelta, "no-delta", false, "do not remember, nor look, where files of other versions are")
 	flags.BoolVar(&f.sync, "sync", false, "return only when everything is on the disk")
 	flags.BoolVar(&f.delete, "delete", false, "remove files of DIR that are not part of the version")
 	return cmd
@@ -63,6 +68,9 @@ func (p *program) pull(ctx context.Context, ref name.Ref, dir string, f pullFlag
 		return err
 	}
 	o := client.PullOptions{Delete: f.delete, Sync: f.sync}
+	if !f.noDelta {
+		o.Places = p.places()
+	}
 	if o.Cache, err = p.openCache(f); err != nil {
 		return err
 	}
@@ -113,7 +121,7 @@ func (p *program) printPull(got client.Receipt, dir string) error {
 		return p.printJSON(got)
 	}
 	p.printf("pulled %s  %s  into %s\n", got.Ref, short(got.Digest), shown(dir))
-	p.printf("%s in %s: received %s, found %s here, %s\n", size(got.BytesTotal), count(got.Files, "file"),
-		size(got.BytesReceived), size(got.BytesReused), seconds(got.Seconds))
+	p.printf("%s in %s: received %s%s, found %s here, %s\n", size(got.BytesTotal), count(got.Files, "file"),
+		size(got.BytesReceived), asDeltas(got.BytesReceivedDelta), size(got.BytesReused), seconds(got.Seconds))
 	return nil
 }

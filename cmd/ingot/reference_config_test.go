@@ -108,11 +108,11 @@ func exampleAgent(t *testing.T) *agentConfig {
 	c := newAgentConfig()
 	setKeys(t, &c.config, [][2]string{
 		{"registry", "http://registry:7070"}, {"data", "/var/lib/ingot"}, {"socket", "/run/ingot/agent.sock"},
-		{"socket-mode", "0666"}, {"listen", "127.0.0.1:7071"}, {"name", "gpu1"}, {"disk", "2TiB"}, {"ram", "256GiB"},
+		{"socket-mode", "0666"}, {"listen", "127.0.0.1:7071"}, {"name", "gpu1"}, {"disk", "2TiB"}, {"ram", "256GiB"}, {"gpu", "100GiB"},
 		{"idle-ram", "30m"}, {"idle-disk", "14d"}, {"log-format", "json"},
 	})
 	const models = `[{ref: "acme/llama:prod", tier: ram, watch: true, pin: true},
-		{ref: "acme/embed", tier: disk, idle-ram: 5m}, {match: acme/*, watch: true}]`
+		{ref: "acme/chat", tier: gpu}, {ref: "acme/embed", tier: disk, idle-ram: 5m}, {match: acme/*, watch: true}]`
 	var n yaml.Node
 	if err := yaml.Load([]byte(models), &n); err != nil {
 		t.Fatal(err)

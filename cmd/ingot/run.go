@@ -93,10 +93,10 @@ func (p *program) addCommands(root *cobra.Command) {
 		title    string
 		commands []*cobra.Command
 	}{
-		{"Move models:", []*cobra.Command{p.pushCommand(), p.pullCommand(), p.verifyCommand()}},
-		{"Look:", []*cobra.Command{p.lsCommand(), p.showCommand(), p.diffCommand(), p.statsCommand(), p.nodesCommand(), p.inspectCommand(), p.chunkCommand()}},
-		{"Name and remove:", []*cobra.Command{p.tagCommand(), p.rmCommand(), p.gcCommand()}},
-		{"Keep models on this machine:", []*cobra.Command{p.statusCommand(), p.loadCommand(), p.unloadCommand(), p.pinCommand(), p.unpinCommand()}},
+		{"Move models:", []*cobra.Command{p.pushCommand(), p.pullCommand(), p.materializeCommand(), p.verifyCommand(), p.importCommand(), p.exportCommand()}},
+		{"Look:", []*cobra.Command{p.lsCommand(), p.showCommand(), p.logCommand(), p.diffCommand(), p.statsCommand(), p.nodesCommand(), p.inspectCommand(), p.chunkCommand()}},
+		{"Name and remove:", []*cobra.Command{p.tagCommand(), p.rmCommand(), p.retentionCommand(), p.gcCommand(), p.compactCommand()}},
+		{"Keep models on this machine:", []*cobra.Command{p.statusCommand(), p.loadCommand(), p.swapCommand(), p.unloadCommand(), p.pinCommand(), p.unpinCommand()}},
 		{"Run:", []*cobra.Command{p.serveCommand(), p.doctorCommand(), p.migrateCommand(), p.agentCommand(), p.gateCommand(), p.demoCommand(), p.completionCommand(), p.versionCommand()}},
 	} {
 		root.AddGroup(&cobra.Group{ID: group.title, Title: group.title})
@@ -109,6 +109,7 @@ func (p *program) addCommands(root *cobra.Command) {
 			}
 		}
 	}
+	root.AddCommand(p.moverCommand())
 	root.SetHelpCommandGroupID("Run:")
 	root.SetHelpCommand(helpCommand())
 }

@@ -14,11 +14,14 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/ingot-ml/ingot/chunker/synth"
+	"github.com/ingot-ml/ingot/client"
 	"github.com/ingot-ml/ingot/registry"
+	"github.com/ingot-ml/ingot/registry/name"
 )
 
 func TestMain(m *testing.M) {
@@ -40,6 +43,7 @@ func TestScript(t *testing.T) {
 			"field":   field,
 			"synth":   makeModel,
 			"tensors": writeTensors,
+			"waitlog": waitLog,
 			"write":   writeBytes,
 		},
 	})
@@ -57,6 +61,8 @@ func setup(env *testscript.Env) error {
 		}
 	})
 	env.Setenv("INGOT_REGISTRY", address)
+	env.Setenv("GORACE", os.Getenv("GORACE"))
+	env.Setenv("OCI", "oci://"+address)
 	env.Setenv("HOME", filepath.Join(env.WorkDir, ".home"))
 	env.Setenv("XDG_RUNTIME_DIR", filepath.Join(env.WorkDir, ".run"))
 	env.Values[agentKey{}] = &scriptAgent{}
@@ -145,14 +151,17 @@ func lookup(document []byte, path []string) (string, error) {
 	return fmt.Sprint(v), nil
 }
 
-// synth DIR [layer] makes a model of 4 MiB, or one with another layer.
+// synth DIR [layer|train] makes a model of 4 MiB, or one with another layer, or with 5 %
+// of its values changed.
 func makeModel(ts *testscript.TestScript, neg bool, args []string) {
 	var changes []synth.Change
 	switch {
 	case len(args) == 2 && args[1] == "layer":
 		changes = append(changes, synth.ChangeLayers(2, 1))
+	case len(args) == 2 && args[1] == "train":
+		changes = append(changes, synth.Train(7, .05))
 	case neg || len(args) != 1:
-		ts.Fatalf("usage: synth DIR [layer]")
+		ts.Fatalf("usage: synth DIR [layer|train]")
 	}
 	ts.Check(synth.Write(context.Background(), ts.MkAbs(args[0]), synth.ForSize(4<<20), changes...))
 }
@@ -203,6 +212,26 @@ func digest(ts *testscript.TestScript, neg bool, args []string) {
 	d, err := lookup([]byte(ts.ReadFile("stdout")), []string{"digest"})
 	ts.Check(err)
 	ts.Setenv(args[0], d)
+}
+
+// waitlog REF N waits until the log of a version has N entries.
+func waitLog(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: waitlog REF N")
+	}
+	ref, err := name.ParseRef(args[0])
+	ts.Check(err)
+	r, err := client.New("http://"+ts.Getenv("INGOT_REGISTRY"), client.Options{})
+	ts.Check(err)
+	defer r.Close()
+	n := 0
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		entries, err := collect(r.Log(context.Background(), ref, 0))
+		if n = len(entries); err == nil && strconv.Itoa(n) == args[1] {
+			return
+		}
+	}
+	ts.Fatalf("the log of %s has %d entries, want %s", args[0], n, args[1])
 }
 
 // empty DIR fails unless the folder holds nothing.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry/manifest"
 	"github.com/ingot-ml/ingot/registry/name"
 )
@@ -16,7 +17,8 @@ import (
 type description struct {
 	Ref string `json:"ref"`
 	manifest.View
-	Sharing sharing `json:"sharing"`
+	Sharing   sharing            `json:"sharing"`
+	Encodings *openapi.Encodings `json:"encodings,omitempty"`
 }
 
 // showFlags are what show is told beside the REF.
@@ -28,9 +30,11 @@ func (p *program) showCommand() *cobra.Command {
 		Use:        "show REF",
 		SuggestFor: []string{"info", "describe"},
 		Short:      "Describe a version: files, tensors, and what it shares with others",
-		Long: `Show describes a version: its files, how many tensors of which type, and how many
-of its chunks the parent and the other versions of the repository, the newest
-first, have as well. Long lists are cut short unless --all is given.
+		Long: `Show describes a version: its files, how many tensors of which type, how many of its
+chunks are stored whole and how many as deltas, of an anchor or of what is a delta of
+one itself, and how many of its chunks the parent and the other versions of the
+repository, the newest first, have as well. Long lists are cut short unless --all is
+given.
 
 With --json it prints:
   ref, digest, parent, content_root, annotations
@@ -42,7 +46,11 @@ With --json it prints:
                               chunks_shared, bytes_shared; versions is how many
                               others the repository has; by_version is a list of
                               those that were compared: digest, tags, created,
-                              chunks_shared, bytes_shared`,
+                              chunks_shared, bytes_shared
+  encodings                   whole, middle, step: chunks and encoded bytes of its
+                              chunks by how many others they need; anchors, middles:
+                              what those need; shared, added: what the parent needs
+                              too, and does not; bytes_plain`,
 		Example: `  ingot show acme/llama
   ingot show acme/llama --tensors`,
 		ValidArgsFunction: arguments(p.aRef),
@@ -77,10 +85,15 @@ func (p *program) show(ctx context.Context, ref name.Ref, f showFlags) error {
 	if err != nil {
 		return err
 	}
+	encodings, err := encodingsOf(ctx, r, name.Ref{Repo: ref.Repo, Digest: digest})
+	if err != nil {
+		return err
+	}
 	if p.json {
-		return p.printJSON(description{ref.String(), view, shared})
+		return p.printJSON(description{ref.String(), view, shared, encodings})
 	}
 	p.printVersion(ref, view, shared)
+	p.printEncodings(encodings)
 	p.printFiles(view.Files, f.all)
 	if f.tensors {
 		p.printTensors(view.Files)

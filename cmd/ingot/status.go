@@ -36,10 +36,30 @@ With --json it prints; with --watch again and again, one document after another:
   name, program, started              the node
   registry                            url, reachable, since, error, and following, which is
                                       how tags are: by events, polling or nothing
-  tiers                               used, budget, orphaned, models, limit of disk, ram, gpu
+  tiers                               used, budget, orphaned, models, limit of disk, ram, gpu;
+                                      of disk also files_bytes, the part of used that is
+                                      files; of gpu also state, message and
+  devices                             the GPUs:
+  uuid, name                          which it is
+  used, budget, models                what the agent holds of it, and may
+  free, total                         of the GPU, whoever uses the rest
+  state, message                      starting, ready or failed, and why
+  pinned                              bytes of memory that it can read by itself
+  restarts                            of what drives it
+  waiting                             loads, swaps and leases that wait for it
+  pcie_generation, pcie_width         its link
+  numa_node, mig, processes           as far as they are known
+  hf_cache                            the folder of models that are kept as files
   waiting                             loads and leases that wait for room
   damaged, refused                    chunks of the disk, and of the registry, that were
                                       not what they are named for
+  deltas                              what differences from chunks at hand have done:
+  chunks, bytes_received, bytes_base  chunks that came so, their encoded bytes, and those
+                                      of what else was needed to decode them
+  bases_wrong                         chunks that came whole, for their base was not right
+  patches, bytes_patched              versions that came into the memory of others
+  patches_undone, patches_lost        that failed: the old version was put back, or went
+  patch_memory                        the most bytes that one took beside both versions
   models                              the models:
   ref, version                        the reference, and the version served for it
   tier, want, state                   where it is, where it should be, what it does
@@ -47,6 +67,8 @@ With --json it prints; with --watch again and again, one document after another:
   bytes_total, bytes_done             its distinct content, and how much a load has brought
   leases, pinned, watch, last_use     how it is used
   old                                 versions that leases still hold: version, leases
+  devices                             the GPUs that it is on
+  files                               where it is as files: path, commit, bytes
   error                               why it failed`,
 		Example: `  ingot status
   ingot status --watch
@@ -133,6 +155,9 @@ func (p *program) printStatus(s openapi.NodeStatus, all bool) error {
 	}
 	p.printf("%s, ingot %s, started %s\n", shown(s.Name), shown(s.Program), ago(s.Started))
 	p.printf("%s\n", registryLine(s.Registry))
+	if line := gpuLine(s.Tiers.GPU); line != "" {
+		p.printf("%s\n", line)
+	}
 	if trouble := troubles(s); trouble != "" {
 		p.printf("%s\n", trouble)
 	}
@@ -140,12 +165,13 @@ func (p *program) printStatus(s openapi.NodeStatus, all bool) error {
 	for _, tier := range []struct {
 		name string
 		openapi.TierUsage
-	}{{"disk", s.Tiers.Disk}, {"ram", s.Tiers.RAM}, {"gpu", s.Tiers.GPU}} {
+	}{{"disk", s.Tiers.Disk}, {"ram", s.Tiers.RAM}, {"gpu", s.Tiers.GPU.TierUsage}} {
 		if tier.Budget > 0 || tier.Used > 0 {
 			tiers.add(tierRow(tier.name, tier.TierUsage)...)
 		}
 	}
 	p.printSection(tiers)
+	p.printSection(deviceTable(s.Tiers.GPU.Devices))
 	p.printLong(modelTable(s.Models), all, "")
 	return nil
 }
@@ -173,6 +199,12 @@ func troubles(s openapi.NodeStatus) string {
 	if s.Refused > 0 {
 		said = append(said, count(int(s.Refused), "wrong chunk")+" of the registry refused")
 	}
+	if s.Deltas.BasesWrong > 0 {
+		said = append(said, count(int(s.Deltas.BasesWrong), "delta")+" had a wrong base here")
+	}
+	if s.Deltas.PatchesLost > 0 {
+		said = append(said, count(int(s.Deltas.PatchesLost), "version")+" lost in a patch")
+	}
 	return strings.Join(said, ", ")
 }
 
@@ -181,8 +213,11 @@ func tierRow(name string, t openapi.TierUsage) []string {
 	if t.Limit > 0 {
 		models += " of " + digits(t.Limit)
 	}
-	if t.Orphaned > 0 {
+	switch {
+	case t.Orphaned > 0:
 		note = size(t.Orphaned) + " of a former agent, still in use"
+	case t.FilesBytes > 0:
+		note = size(t.FilesBytes) + " as files"
 	}
 	return []string{name, size(t.Used), size(t.Budget), percent(t.Used, t.Budget), models, note}
 }
@@ -219,6 +254,12 @@ func notesOf(m openapi.ModelStatus) string {
 	}
 	if m.Want != m.Tier && m.Want != openapi.TierNone {
 		notes = append(notes, "wanted in "+m.Want.String())
+	}
+	if len(m.Devices) > 0 {
+		notes = append(notes, "on "+shown(strings.Join(m.Devices, " and ")))
+	}
+	if m.Files != nil {
+		notes = append(notes, size(m.Files.Bytes)+" as files")
 	}
 	for _, old := range m.Old {
 		notes = append(notes, short(old.Version)+" in use: "+count(old.Leases, "lease"))

@@ -18,7 +18,8 @@ func (p *program) tagCommand() *cobra.Command {
 
 With --json it prints:
   ref                         namespace/name:TAG
-  name, digest, updated, by   the tag as the registry has it`,
+  name, digest, updated, by   the tag as the registry has it
+  branch                      true for one that moves with commits, else left out`,
 		Example: `  ingot tag acme/llama:tuned prod
   ingot tag acme/llama:tuned prod --expect none`,
 		ValidArgsFunction: arguments(p.aRef, p.aTag),

@@ -13,16 +13,17 @@ func (p *program) unloadCommand() *cobra.Command {
 	var address, to string
 	cmd := &cobra.Command{
 		Use:   "unload REF",
-		Short: "Have the agent let a version go from memory, or from this machine",
-		Long: `Unload has the agent let a version fall to a slower tier: to disk, so that the memory
-is free, or to none, so that nothing of it stays but what other versions share. A
-version that somebody uses is refused.
+		Short: "Have the agent let a version go from GPUs and memory, or from this machine",
+		Long: `Unload has the agent let a version fall to a slower tier: to ram, so that the GPUs are
+free, to disk, so that the memory is, or to none, so that nothing of it stays but
+what other versions share. A version that somebody uses is refused.
 
 With --json it prints:
   ref, version   what was unloaded
   tier           where it is now: none, disk or ram
-  freed          bytes that are free now, of each tier: disk, ram`,
+  freed          bytes that are free now, of each tier: disk, ram, gpu`,
 		Example: `  ingot unload acme/llama:prod
+  ingot unload acme/llama:prod --to ram
   ingot unload acme/llama:prod --to none`,
 		ValidArgsFunction: arguments(p.aRef),
 		Args:              want(1, 1),
@@ -58,7 +59,12 @@ func (p *program) unload(ctx context.Context, ref name.Ref, to openapi.Tier, add
 	}
 	where := map[openapi.Tier]string{
 		openapi.TierNone: "is gone from this machine", openapi.TierDisk: "is on the disk", openapi.TierRAM: "is in memory",
+		openapi.TierGPU: "is on a GPU",
 	}
-	p.printf("%s  %s  %s now: freed %s of memory, %s of disk\n", got.Ref, got.Version.Short(), where[got.Tier], size(got.Freed.RAM), size(got.Freed.Disk))
+	onGPU := ""
+	if got.Freed.GPU > 0 {
+		onGPU = size(got.Freed.GPU) + " of GPUs, "
+	}
+	p.printf("%s  %s  %s now: freed %s%s of memory, %s of disk\n", got.Ref, got.Version.Short(), where[got.Tier], onGPU, size(got.Freed.RAM), size(got.Freed.Disk))
 	return nil
 }

@@ -3,8 +3,9 @@
 # makes disks and has them fail if we may mount any, and a Python environment in .cache/venv with the packages that
 # requirements.txt pins. With the word "api" it makes .cache/venv-api from
 # requirements-api.txt instead, with "torch" .cache/venv-torch from
-# requirements-torch.txt, 5 GB of it. A second run finds everything done and says
-# nothing.
+# requirements-torch.txt, 5 GB of it, and with "hub0", "hub1" or "hub2" the clients of
+# the Hugging Face Hub of that major version. Those lists are complete, and nothing is
+# added to them. A second run finds everything done and says nothing.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -32,5 +33,7 @@ python3 -c 'import ensurepip, venv' 2>/dev/null || apt python3 python3-venv
 rm -rf "$venv"
 mkdir -p "$(dirname "$venv")"
 python3 -m venv "$venv"
-"$venv/bin/pip" install --quiet --disable-pip-version-check -r "$requirements"
+alone=()
+if [[ ${1:-} == hub* ]]; then alone=(--no-deps); fi
+"$venv/bin/pip" install --quiet --disable-pip-version-check "${alone[@]}" -r "$requirements"
 echo "$wanted" >"$stamp"

@@ -1,5 +1,7 @@
 package main
 
+import "slices"
+
 // What the packages under test are called here.
 const (
 	versions  = "registry/internal/versions/"
@@ -16,7 +18,10 @@ func simulation(name string, edits ...edit) mistake {
 	return mistake{name: name, edits: edits, pkg: simulated, test: "TestSimulation", env: []string{"INGOT_SIM_SEEDS=6000"}}
 }
 
-var mistakes = []mistake{
+var mistakes = slices.Concat(storeMistakes, gpuMistakes)
+
+// storeMistakes are ways for a registry to lose what it has acknowledged.
+var storeMistakes = []mistake{
 	simulation("reuse-a-name", edit{
 		placement + "name.go", `hash[:3], hash, push, attempt)`, `hash[:3], hash, "00000000000000000000"[:len(push)], attempt)`,
 	}),

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ingot-ml/ingot/integration/needtest"
 )
 
 // mistake is a way to make what is acknowledged less durable: texts that are replaced
@@ -61,6 +63,9 @@ func (m mistake) overlay(dir string) (string, error) {
 // it has acknowledged: else the rounds above show nothing. In every run that is the
 // first of them, in long ones all.
 func TestMistakes(t *testing.T) {
+	if long(t) == 0 {
+		needtest.Skip(t, "powercut", "takes minutes: run make powercut")
+	}
 	for i, m := range mistakes {
 		t.Run(strings.ReplaceAll(m.name, " ", "-"), func(t *testing.T) {
 			overlay, err := m.overlay(t.TempDir())

@@ -18,7 +18,8 @@ import (
 const longestCollection = 2 * time.Minute
 
 // collect has replicas collect garbage until ctx ends, and others at the same time:
-// one all the time, the others now and then, since who is slower begins again.
+// one all the time, the others now and then, since who is slower begins again. Some of
+// them choose encodings anew instead.
 func (r *round) collect(ctx context.Context, i int) {
 	random := r.random(fmt.Sprint("collector-", i))
 	pause := []time.Duration{500 * time.Millisecond, 8 * time.Second, 25 * time.Second}[i%collectors]
@@ -28,8 +29,21 @@ func (r *round) collect(ctx context.Context, i int) {
 			r.collected(upkeep[openapi.GCReport](at, "gc", openapi.GCRequest{DryRun: true}))
 			continue
 		}
+		if random.IntN(8) == 0 {
+			r.compacted(upkeep[openapi.CompactReport](at, "compact", openapi.CompactRequest{}))
+			continue
+		}
 		r.collected(upkeep[openapi.GCReport](at, "gc", noGrace()))
 	}
+}
+
+func (r *round) compacted(report openapi.CompactReport, err error) {
+	if err != nil {
+		r.tally.fail("compact", err)
+		return
+	}
+	r.tally.did("compact")
+	r.ledger.note("compacted: %+v", report)
 }
 
 // noGrace asks to free all that nothing needs, however new.

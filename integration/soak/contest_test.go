@@ -47,7 +47,7 @@ func (r *round) contest(ctx context.Context) {
 // keep pushes a version that stays.
 func (w *worker) keep(to name.Repo, n int) (chunker.Digest, bool) {
 	c := &claim{repo: to, tag: fmt.Sprint("keep-", n), model: newRecipe(w.rand)}
-	if !w.pushClaim(c) {
+	if !w.pushClaim(c, name.Ref{}) {
 		return c.digest, false
 	}
 	w.ledger.hold(c)
@@ -226,7 +226,7 @@ func (o *once) RoundTrip(q *http.Request) (*http.Response, error) {
 // One of them must be told no.
 func (w *worker) deleteRace(home name.Repo, n int) {
 	c := &claim{repo: home, tag: fmt.Sprint("doomed-", n), model: newRecipe(w.rand)}
-	if !w.pushClaim(c) {
+	if !w.pushClaim(c, name.Ref{}) {
 		return
 	}
 	other := &claim{repo: home, tag: fmt.Sprint("saved-", n), digest: c.digest, model: c.model}

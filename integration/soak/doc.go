@@ -4,9 +4,11 @@
 //
 // It has no API: all of it is tests. A round runs a cluster of real processes:
 //
-//   - workers push, pull, tag and delete small models through a fault proxy before
-//     each replica, and keep a ledger of what was acknowledged;
-//   - collectors free what nothing needs, at once and with a grace of zero;
+//   - workers push, pull, tag and delete small models, nearly equal ones as
+//     differences, through a fault proxy before each replica, and keep a ledger of
+//     what was acknowledged;
+//   - collectors free what nothing needs, at once and with a grace of zero, and
+//     choose anew how chunks are stored;
 //   - a fault proxy stands between each replica and the store;
 //   - replicas and the store are killed and paused at random.
 //

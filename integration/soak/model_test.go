@@ -12,8 +12,12 @@ import (
 )
 
 // recipe is a model: the seeds of its files, from which anybody can make them
-// again. Equal seeds are equal chunks, whoever pushes them.
+// again. Equal seeds are equal chunks, whoever pushes them; those that differ in their
+// low bits alone are nearly equal.
 type recipe []uint64
+
+// touch are those bits.
+const touch = 1<<16 - 1
 
 const (
 	mostFiles = 8
@@ -31,10 +35,14 @@ func newRecipe(r *rand.Rand) recipe {
 	return made
 }
 
-// tuned is a model of which some files are others, or more, or fewer.
+// tuned is a model of which some files are others, nearly the same, or more, or fewer.
 func (m recipe) tuned(r *rand.Rand) recipe {
 	made := slices.Clone(m)
-	made[r.IntN(len(made))] = r.Uint64()
+	at, seed := r.IntN(len(made)), r.Uint64()
+	if r.IntN(3) > 0 {
+		seed = made[at]&^touch | seed&touch
+	}
+	made[at] = seed
 	switch {
 	case len(made) < mostFiles && r.IntN(3) == 0:
 		made = append(made, r.Uint64())
@@ -55,18 +63,26 @@ func (m recipe) merged(other recipe, r *rand.Rand) recipe {
 	return made
 }
 
-// content makes the file of a seed. Nothing compresses it.
+// content makes the file of a seed. Nothing compresses it but a difference.
 func content(seed uint64) []byte {
-	var key [32]byte
-	binary.LittleEndian.PutUint64(key[:], seed)
-	source := rand.NewChaCha8(key)
-	size := 40 + seed/ownEvery%2000
-	if seed%ownEvery == 0 {
-		size = 257<<10 + seed/ownEvery%(64<<10)
+	root := seed &^ touch >> 16
+	size := 40 + root/ownEvery%2000
+	if root%ownEvery == 0 {
+		size = 257<<10 + root/ownEvery%(64<<10)
 	}
 	b := make([]byte, size)
-	_, _ = source.Read(b) // never fails
+	_, _ = chacha(root).Read(b) // never fails
+	r := rand.New(chacha(seed))
+	for range size / 100 {
+		b[r.IntN(len(b))] += 1 + byte(r.IntN(3))
+	}
 	return b
+}
+
+func chacha(seed uint64) *rand.ChaCha8 {
+	var key [32]byte
+	binary.LittleEndian.PutUint64(key[:], seed)
+	return rand.NewChaCha8(key)
 }
 
 func fileName(i int) string { return fmt.Sprintf("part-%d.bin", i) }

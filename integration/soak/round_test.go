@@ -49,6 +49,8 @@ const (
 	// heldEach is how many tags a worker keeps before it deletes one for each that it
 	// makes.
 	heldEach = 8
+	// mostCached is room for what a round makes, more or less.
+	mostCached = 64 << 20
 	// patience is how long a client tries again, and answer how long any call may
 	// take: after that its outcome is in doubt.
 	patience = 8 * time.Second
@@ -67,6 +69,7 @@ type round struct {
 	ledger   *ledger
 	replicas []*replica
 	clients  []*client.Registry // through the proxies: one for each replica, one over all
+	cache    *client.Cache      // of all workers: what differences are made against
 	later    sync.WaitGroup     // pauses that go on
 	closed   bool
 	epochs   uint64 // of this round, so far
@@ -80,6 +83,9 @@ func newRound(c config, seed uint64, program, dir string, b backend, t *tally) (
 		}
 	}()
 	if r.ledger, err = newLedger(dir); err != nil {
+		return nil, err
+	}
+	if r.cache, err = client.OpenCache(filepath.Join(dir, "chunks"), mostCached); err != nil {
 		return nil, err
 	}
 	for i := range b.replicas() {

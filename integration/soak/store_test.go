@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -16,11 +17,15 @@ import (
 	"time"
 
 	"github.com/ingot-ml/ingot/integration/faultproxy"
+	"github.com/ingot-ml/ingot/integration/needtest"
 	"github.com/ingot-ml/ingot/integration/storetest"
 )
 
 // TestSoakS3 runs three replicas over one store, of which every round has a part.
 func TestSoakS3(t *testing.T) {
+	if os.Getenv("INGOT_SOAK") == "" {
+		needtest.Skip(t, "soak", "takes minutes: run make soak")
+	}
 	minio := storetest.MinIO(t)
 	soak(t, func(t *testing.T, dir string, seed uint64) backend { return newStore(t, minio, dir, seed) })
 }

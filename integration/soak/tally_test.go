@@ -50,6 +50,16 @@ func (t *tally) count(into map[string]int, what string) {
 
 func (t *tally) did(what string) { t.count(t.done, what) }
 
+// many counts n things that were done.
+func (t *tally) many(what string, n int) {
+	if n == 0 {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.done[what] += n
+}
+
 func (t *tally) strike(what string) { t.count(t.struck, what) }
 
 // fail counts a failure, which is no finding: faults are what a soak is about.

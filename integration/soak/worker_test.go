@@ -69,30 +69,30 @@ func call(f func(context.Context) error) error {
 }
 
 // choose makes up a model, and where to push it: something new, a variant of what
-// somebody has, the very same once more, or what was deleted.
-func (w *worker) choose() (name.Repo, recipe) {
-	to := repo(w.rand.IntN(repos))
+// somebody has, which is its base, the very same once more, or what was deleted.
+func (w *worker) choose() (to name.Repo, made recipe, base name.Ref) {
+	to = repo(w.rand.IntN(repos))
 	a, b, gone := w.ledger.pick(w.rand), w.ledger.pick(w.rand), w.ledger.pickGone(w.rand)
 	switch n := w.rand.IntN(100); {
 	case a == nil || n < 10:
-		return to, newRecipe(w.rand)
+		return to, newRecipe(w.rand), base
 	case n < 40:
-		return to, a.model.tuned(w.rand)
+		return to, a.model.tuned(w.rand), a.byDigest()
 	case n < 52:
-		return to, a.model.merged(b.model, w.rand)
+		return to, a.model.merged(b.model, w.rand), b.byDigest()
 	case n < 60:
-		return to, a.model
+		return to, a.model, base
 	case n < 68 || gone == nil:
-		return a.repo, a.model
+		return a.repo, a.model, base
 	}
-	return gone.repo, gone.model
+	return gone.repo, gone.model, gone.byDigest()
 }
 
 func (w *worker) push() {
-	to, model := w.choose()
+	to, model, base := w.choose()
 	w.made++
 	c := &claim{repo: to, tag: fmt.Sprintf("w%d-%d", w.id, w.made), model: model}
-	if !w.pushClaim(c) {
+	if !w.pushClaim(c, base) {
 		return
 	}
 	w.ledger.hold(c)
@@ -102,16 +102,20 @@ func (w *worker) push() {
 	}
 }
 
-// pushClaim pushes the model of a claim.
-func (w *worker) pushClaim(c *claim) bool {
+// pushClaim pushes the model of a claim, as differences from the base, if any, as far as
+// somebody has pulled that lately.
+func (w *worker) pushClaim(c *claim, base name.Ref) bool {
 	dir := filepath.Join(w.dir, "push")
 	if err := c.model.write(dir); err != nil {
 		w.tally.broken("write a model: %v", err)
 		return false
 	}
 	err := call(func(ctx context.Context) error {
-		got, err := w.client().Push(ctx, dir, c.byTag(), client.PushOptions{Journal: w.journal()})
+		got, err := w.client().Push(ctx, dir, c.byTag(), client.PushOptions{
+			Journal: w.journal(), Base: base, Cache: w.cache, Places: filepath.Join(w.dir, "places"),
+		})
 		if err == nil {
+			w.tally.many("chunk pushed as a delta", got.ChunksDelta)
 			c.digest, err = chunker.ParseDigest(got.Digest)
 		}
 		return err
@@ -176,7 +180,8 @@ func (w *worker) pull(c *claim) bool {
 	dir := filepath.Join(w.dir, "pull")
 	defer func() { _ = os.RemoveAll(dir) }() // of no use to anybody
 	err := call(func(ctx context.Context) error {
-		_, err := w.client().Pull(ctx, ref, dir, client.PullOptions{})
+		got, err := w.client().Pull(ctx, ref, dir, w.pullOptions())
+		w.tally.many("chunk pulled as a delta", got.ChunksDelta)
 		return err
 	})
 	w.judge("pull", c, err)
@@ -191,6 +196,14 @@ func (w *worker) pull(c *claim) bool {
 		w.tally.find(wrong, "pull of %s: %s", ref, differs)
 	}
 	return true
+}
+
+// pullOptions has some pulls take what is at hand.
+func (w *worker) pullOptions() client.PullOptions {
+	if w.rand.IntN(2) == 0 {
+		return client.PullOptions{}
+	}
+	return client.PullOptions{Cache: w.cache, Places: filepath.Join(w.dir, "places")}
 }
 
 // remove deletes a tag and then, if nothing else points at it, its version. Before

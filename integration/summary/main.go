@@ -1,12 +1,17 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // event is a line of "go test -json"; see "go doc test2json" and, for build
@@ -16,19 +21,39 @@ type event struct {
 	Package string
 	Test    string
 	Output  string
+	Elapsed float64 // seconds
 }
 
 // summary keeps what has been seen so far. Output of a test is held back until
 // its outcome is known.
 type summary struct {
-	out                     io.Writer
+	out io.Writer
+
+	mu                      sync.Mutex // protects what follows, and the order of what is printed
 	passed, failed, skipped int
 	said                    map[[2]string]*strings.Builder // by package and test
 	blamed                  map[string]bool                // packages with a failed test
+	took                    []took
 }
 
+// took is how long a test ran.
+type took struct {
+	what    string
+	seconds float64
+}
+
+// slow is how many of the slowest tests are told, and from how many seconds on.
+const (
+	slow     = 12
+	slowFrom = 10
+)
+
 func main() {
-	ok, err := summarize(os.Stdin, os.Stdout)
+	streams, err := open(os.Args[1:])
+	var ok bool
+	if err == nil {
+		ok, err = summarize(os.Stdout, streams...)
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "summary:", err)
 		os.Exit(1)
@@ -38,21 +63,58 @@ func main() {
 	}
 }
 
-// summarize reports whether tests ran and none failed.
-func summarize(in io.Reader, out io.Writer) (bool, error) {
+// open returns the files with those names, or else standard input.
+func open(names []string) ([]io.Reader, error) {
+	if len(names) == 0 {
+		return []io.Reader{os.Stdin}, nil
+	}
+	var files []io.Reader
+	for _, name := range names {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, f)
+	}
+	return files, nil
+}
+
+// summarize reads streams side by side. It reports whether tests ran and none failed.
+func summarize(out io.Writer, streams ...io.Reader) (bool, error) {
 	s := &summary{out: out, said: map[[2]string]*strings.Builder{}, blamed: map[string]bool{}}
-	dec := json.NewDecoder(in)
+	var group errgroup.Group
+	for _, in := range streams {
+		group.Go(func() error { return s.read(in) })
+	}
+	if err := group.Wait(); err != nil {
+		return false, err
+	}
+	s.tellSlow()
+	fmt.Fprintf(out, "%d passed, %d failed, %d skipped\n", s.passed, s.failed, s.skipped)
+	return s.failed == 0 && s.passed > 0, nil
+}
+
+// read reads a stream to its end. One that no package came to an end in was cut off.
+func (s *summary) read(in io.Reader) error {
+	dec, ended := json.NewDecoder(in), false
 	for {
 		var e event
 		if err := dec.Decode(&e); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
-			return false, fmt.Errorf("read test events: %w", err)
+			return fmt.Errorf("read test events: %w", err)
 		}
+		ended = ended || e.Test == "" && (e.Action == "pass" || e.Action == "fail" || e.Action == "skip")
+		s.mu.Lock()
 		s.add(e)
+		s.mu.Unlock()
 	}
-	fmt.Fprintf(out, "%d passed, %d failed, %d skipped\n", s.passed, s.failed, s.skipped)
-	return s.failed == 0 && s.passed > 0, nil
+	if !ended {
+		s.mu.Lock()
+		s.failed++
+		s.mu.Unlock()
+	}
+	return nil
 }
 
 func (s *summary) add(e event) {
@@ -100,6 +162,9 @@ func (s *summary) addTest(e event) {
 		s.said[key].WriteString(e.Output)
 		return
 	}
+	if e.Elapsed >= slowFrom && !strings.Contains(e.Test, "/") {
+		s.took = append(s.took, took{e.Package + "." + e.Test, e.Elapsed})
+	}
 	switch e.Action {
 	case "pass":
 		s.passed++
@@ -114,6 +179,14 @@ func (s *summary) addTest(e event) {
 		return
 	}
 	delete(s.said, key)
+}
+
+// tellSlow prints what took longest, so that what makes the whole slow is seen.
+func (s *summary) tellSlow() {
+	slices.SortFunc(s.took, func(a, b took) int { return cmp.Compare(b.seconds, a.seconds) })
+	for _, t := range s.took[:min(slow, len(s.took))] {
+		fmt.Fprintf(s.out, "%5.0f s  %s\n", t.seconds, t.what)
+	}
 }
 
 // tell prints what a test said, without the marks of its start.

@@ -48,16 +48,27 @@ func TestSummarize(t *testing.T) {
 			name: "a skip gives its reason",
 			in: `{"Action":"output","Package":"p","Test":"TestA","Output":"no python\n"}
 				{"Action":"skip","Package":"p","Test":"TestA"}
-				{"Action":"pass","Package":"p","Test":"TestB"}`,
+				{"Action":"pass","Package":"p","Test":"TestB"}
+				{"Action":"pass","Package":"p"}`,
 			want: "no python\n1 passed, 0 failed, 1 skipped\n",
 			ok:   true,
 		},
-		{name: "no test is no success", want: "0 passed, 0 failed, 0 skipped\n"},
+		{
+			name: "the slowest tests are told, without their parts",
+			in: `{"Action":"pass","Package":"p","Test":"TestQuick","Elapsed":9.9}
+				{"Action":"pass","Package":"p","Test":"TestSlow/part","Elapsed":12}
+				{"Action":"pass","Package":"p","Test":"TestSlow","Elapsed":12.2}
+				{"Action":"pass","Package":"q","Test":"TestSlower","Elapsed":120}
+				{"Action":"pass","Package":"q"}`,
+			want: "  120 s  q.TestSlower\n   12 s  p.TestSlow\n4 passed, 0 failed, 0 skipped\n",
+			ok:   true,
+		},
+		{name: "no test is no success", want: "0 passed, 1 failed, 0 skipped\n"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var out strings.Builder
-			ok, err := summarize(strings.NewReader(tt.in), &out)
+			ok, err := summarize(&out, strings.NewReader(tt.in))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -69,7 +80,18 @@ func TestSummarize(t *testing.T) {
 }
 
 func TestSummarizeRefusesOtherText(t *testing.T) {
-	if _, err := summarize(strings.NewReader("ok  p 0.1s\n"), &strings.Builder{}); err == nil {
+	if _, err := summarize(&strings.Builder{}, strings.NewReader("ok  p 0.1s\n")); err == nil {
 		t.Error("plain text was taken for test events")
+	}
+}
+
+// TestStreams reads two streams, of which one ends before its package does.
+func TestStreams(t *testing.T) {
+	whole := `{"Action":"pass","Package":"p","Test":"TestA"}{"Action":"pass","Package":"p"}`
+	cut := `{"Action":"pass","Package":"q","Test":"TestB"}`
+	var out strings.Builder
+	ok, err := summarize(&out, strings.NewReader(whole), strings.NewReader(cut))
+	if want := "2 passed, 1 failed, 0 skipped\n"; ok || err != nil || out.String() != want {
+		t.Errorf("%v, %v, %q, want %q", ok, err, out.String(), want)
 	}
 }

@@ -8,8 +8,8 @@ import (
 // Patience is how long a write waits for a peer that does not read.
 const Patience = 30 * time.Second
 
-// Conn carries frames. One goroutine may read while one writes.
-type Conn struct {
+// Conn carries frames of type F. One goroutine may read while one writes.
+type Conn[F any] struct {
 	unix     *net.UnixConn
 	most     int // bytes of JSON in a frame that is read
 	patience time.Duration
@@ -17,13 +17,13 @@ type Conn struct {
 
 // New returns a Conn over c, which it owns. Frames of more than most bytes of JSON
 // are not read.
-func New(c *net.UnixConn, most int) *Conn { return &Conn{c, most, Patience} }
+func New[F any](c *net.UnixConn, most int) *Conn[F] { return &Conn[F]{c, most, Patience} }
 
 // SetPatience changes how long a write waits for a peer that does not read.
-func (c *Conn) SetPatience(d time.Duration) { c.patience = d }
+func (c *Conn[F]) SetPatience(d time.Duration) { c.patience = d }
 
 // SetReadDeadline ends reads at t; the zero time is never.
-func (c *Conn) SetReadDeadline(t time.Time) error { return c.unix.SetReadDeadline(t) }
+func (c *Conn[F]) SetReadDeadline(t time.Time) error { return c.unix.SetReadDeadline(t) }
 
 // Close ends the connection, reads and writes under way included.
-func (c *Conn) Close() error { return c.unix.Close() }
+func (c *Conn[F]) Close() error { return c.unix.Close() }

@@ -1,4 +1,4 @@
-// Package leaseconn owns how the frames of a lease travel: each openapi.LeaseFrame
+// Package leaseconn owns how frames travel, those of a lease first of all: each
 // as four bytes of length, most significant first, and that many bytes of JSON,
 // over a unix socket that carries descriptors beside them.
 //

@@ -57,7 +57,7 @@ func file(t testing.TB, content string) *os.File {
 
 func TestFramesAndDescriptors(t *testing.T) {
 	a, b := pair(t)
-	from, to := leaseconn.New(a, 1<<20), leaseconn.New(b, 1<<20)
+	from, to := leaseconn.New[openapi.LeaseFrame](a, 1<<20), leaseconn.New[openapi.LeaseFrame](b, 1<<20)
 	var files []*os.File
 	for range openapi.MaxLeaseFiles {
 		files = append(files, file(t, strings.Repeat("x", len(files)+1)))
@@ -94,7 +94,7 @@ func TestFramesAndDescriptors(t *testing.T) {
 
 func TestLargeFrame(t *testing.T) {
 	a, b := pair(t)
-	from, to := leaseconn.New(a, 1), leaseconn.New(b, openapi.MaxLeaseFrame)
+	from, to := leaseconn.New[openapi.LeaseFrame](a, 1), leaseconn.New[openapi.LeaseFrame](b, openapi.MaxLeaseFrame)
 	long := strings.Repeat("r", 4<<20)
 	var sender sync.WaitGroup
 	sender.Go(func() {
@@ -133,7 +133,7 @@ func TestBadFrames(t *testing.T) {
 		if err := a.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := leaseconn.New(b, 1<<10).Read(); !errors.Is(err, want) {
+		if _, _, err := leaseconn.New[openapi.LeaseFrame](b, 1<<10).Read(); !errors.Is(err, want) {
 			t.Errorf("%q: %v, want %v", text, err, want)
 		}
 	}
@@ -154,7 +154,7 @@ func TestDescriptorsOfBadFramesAreClosed(t *testing.T) {
 				t.Fatal(err)
 			}
 			_ = a.Close() // what was sent stays
-			_, got, err := leaseconn.New(b, 1<<10).Read()
+			_, got, err := leaseconn.New[openapi.LeaseFrame](b, 1<<10).Read()
 			if good := text == "\x00\x00\x00\x02{}" && n <= openapi.MaxLeaseFiles; good != (err == nil) || len(got) > 0 && !good {
 				t.Errorf("%q with %d descriptors: %d, %v", text, n, len(got), err)
 			}
@@ -185,14 +185,14 @@ func TestBodyDescriptors(t *testing.T) {
 	if _, _, err := a.WriteMsgUnix([]byte("{}"), unix.UnixRights(int(file(t, "x").Fd())), nil); err != nil {
 		t.Fatal(err)
 	}
-	if _, got, err := leaseconn.New(b, 1<<10).Read(); err != nil || len(got) != 0 {
+	if _, got, err := leaseconn.New[openapi.LeaseFrame](b, 1<<10).Read(); err != nil || len(got) != 0 {
 		t.Errorf("%d descriptors, %v", len(got), err)
 	}
 }
 
 func TestStalledReaderEndsWrite(t *testing.T) {
 	a, _ := pair(t)
-	c := leaseconn.New(a, 1<<10)
+	c := leaseconn.New[openapi.LeaseFrame](a, 1<<10)
 	c.SetPatience(10 * time.Millisecond)
 	if err := c.Write(openapi.LeaseFrame{Type: "x", Ref: strings.Repeat("r", 4<<20)}); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("write: %v, want a deadline", err)
@@ -201,7 +201,7 @@ func TestStalledReaderEndsWrite(t *testing.T) {
 
 func TestProcess(t *testing.T) {
 	a, _ := pair(t)
-	if got := leaseconn.New(a, 1).Process(); got != os.Getpid() && got != 0 {
+	if got := leaseconn.New[openapi.LeaseFrame](a, 1).Process(); got != os.Getpid() && got != 0 {
 		t.Errorf("the other end is process %d, want %d", got, os.Getpid())
 	}
 }
@@ -223,7 +223,7 @@ func FuzzRead(f *testing.F) {
 		if err := a.CloseWrite(); err != nil {
 			t.Fatal(err)
 		}
-		c := leaseconn.New(b, 1<<10)
+		c := leaseconn.New[openapi.LeaseFrame](b, 1<<10)
 		for {
 			frame, files, err := c.Read()
 			leaseconn.CloseAll(files)

@@ -4,7 +4,7 @@ import "golang.org/x/sys/unix"
 
 // Process returns the id of the process that connected, 0 when the system does
 // not tell.
-func (c *Conn) Process() int {
+func (c *Conn[F]) Process() int {
 	raw, err := c.unix.SyscallConn()
 	if err != nil {
 		return 0

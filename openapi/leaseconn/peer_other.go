@@ -3,4 +3,4 @@
 package leaseconn
 
 // Process returns 0: the system does not tell who connected.
-func (c *Conn) Process() int { return 0 }
+func (c *Conn[F]) Process() int { return 0 }

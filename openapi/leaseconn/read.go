@@ -18,21 +18,21 @@ import (
 // Read returns the next frame and the descriptors that came with it, which are
 // the caller's. Between frames the end of the connection is io.EOF; inside one it
 // is io.ErrUnexpectedEOF.
-func (c *Conn) Read() (openapi.LeaseFrame, []*os.File, error) {
-	var f openapi.LeaseFrame
+func (c *Conn[F]) Read() (F, []*os.File, error) {
+	var f, none F
 	length, files, err := c.header()
 	if err == nil {
 		err = c.body(length, &f)
 	}
 	if err != nil {
 		CloseAll(files)
-		return openapi.LeaseFrame{}, nil, err
+		return none, nil, err
 	}
 	return f, files, nil
 }
 
 // header reads the length of a frame, and what descriptors come with it.
-func (c *Conn) header() (length int, files []*os.File, err error) {
+func (c *Conn[F]) header() (length int, files []*os.File, err error) {
 	var header [4]byte
 	// One more than allowed tells too many from just enough.
 	oob := make([]byte, unix.CmsgSpace(4*(openapi.MaxLeaseFiles+1)))
@@ -58,7 +58,7 @@ func (c *Conn) header() (length int, files []*os.File, err error) {
 }
 
 // receive reads some bytes and the descriptors that come with them.
-func (c *Conn) receive(p, oob []byte) (n int, files []*os.File, err error) {
+func (c *Conn[F]) receive(p, oob []byte) (n int, files []*os.File, err error) {
 	n, oobn, flags, _, err := c.unix.ReadMsgUnix(p, oob)
 	if err != nil {
 		return n, nil, err
@@ -90,7 +90,7 @@ func descriptors(oob []byte) (files []*os.File, err error) {
 
 // body reads the JSON of a frame. Descriptors that come with it are dropped by the
 // kernel.
-func (c *Conn) body(length int, f *openapi.LeaseFrame) error {
+func (c *Conn[F]) body(length int, f *F) error {
 	var b bytes.Buffer
 	if n, err := io.Copy(&b, io.LimitReader(c.unix, int64(length))); err != nil {
 		return err

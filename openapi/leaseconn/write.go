@@ -20,26 +20,26 @@ const piece = 1 << 20
 // Write sends a frame and the descriptors that belong to it, which stay the
 // caller's. A frame beyond openapi.MaxLeaseFrame is ErrFrame, and nothing of it is
 // sent.
-func (c *Conn) Write(f openapi.LeaseFrame, files ...*os.File) error {
+func (c *Conn[F]) Write(f F, files ...*os.File) error {
 	if len(files) > openapi.MaxLeaseFiles {
 		return fmt.Errorf("%d descriptors with a frame, want at most %d: %w", len(files), openapi.MaxLeaseFiles, ErrFrame)
 	}
 	body, err := json.Marshal(f)
 	if err != nil {
-		return fmt.Errorf("write frame %s: %w", f.Type, err)
+		return fmt.Errorf("write frame: %w", err)
 	}
 	if len(body) > openapi.MaxLeaseFrame {
-		return fmt.Errorf("frame %s of %d bytes, want at most %d: %w", f.Type, len(body), openapi.MaxLeaseFrame, ErrFrame)
+		return fmt.Errorf("frame of %d bytes, want at most %d: %w", len(body), openapi.MaxLeaseFrame, ErrFrame)
 	}
 	frame := binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(body)), uint32(len(body)))
 	if err := c.send(append(frame, body...), files); err != nil {
-		return fmt.Errorf("write frame %s: %w", f.Type, err)
+		return fmt.Errorf("write frame: %w", err)
 	}
 	return nil
 }
 
 // send writes b piece by piece; the descriptors go with its first byte.
-func (c *Conn) send(b []byte, files []*os.File) error {
+func (c *Conn[F]) send(b []byte, files []*os.File) error {
 	var rights []byte
 	if len(files) > 0 {
 		rights = rightsOf(files)

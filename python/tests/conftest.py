@@ -10,17 +10,18 @@ import sys
 import ml_dtypes
 import numpy as np
 import pytest
+from fake_hub import FakeHub
 from safetensors.numpy import save_file
 
 HERE = pathlib.Path(__file__).resolve().parent
 
 
 class FakeAgent:
-    """A process of fake_agent.py."""
+    """A process of fake_agent.py, or of another program that speaks as it does."""
 
-    def __init__(self, socket, arguments):
+    def __init__(self, socket, arguments, program="fake_agent.py"):
         self.socket = str(socket)
-        self._arguments = [sys.executable, str(HERE / "fake_agent.py"), self.socket, *arguments]
+        self._arguments = [sys.executable, str(HERE / program), self.socket, *arguments]
         self.faults = []
         self.start()
 
@@ -58,6 +59,29 @@ class FakeAgent:
         self._process.stdin.close()
 
 
+class Told:
+    """What the program was told."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def calls(self):
+        found = sorted(self.folder.glob("call*"), key=lambda p: int(p.name[4:]))
+        return [p.read_text().split("\0")[:-1] for p in found]
+
+    def answer(self, *lines):
+        (self.folder / "answers").write_text("".join(line + "\n" for line in lines))
+
+    def pushed(self, n):
+        return self.folder / f"pushed{n}"
+
+    def hold(self):
+        (self.folder / "hold").touch()
+
+    def go(self):
+        (self.folder / "hold").unlink()
+
+
 @pytest.fixture
 def fake(tmp_path):
     """Starts agents that serve folders; a fault of a client fails its test."""
@@ -69,6 +93,59 @@ def fake(tmp_path):
         return agents[-1]
 
     yield start
+    ended(agents)
+
+
+@pytest.fixture
+def fake_hub():
+    """Starts registries that serve models in memory; a fault of a client fails its test."""
+    hubs = []
+
+    def start(fault="", **more):
+        hubs.append(FakeHub(fault, **more))
+        return hubs[-1]
+
+    yield start
+    for hub in hubs:
+        hub.stop()
+    assert [hub.faults for hub in hubs] == [[] for _ in hubs]
+
+
+@pytest.fixture
+def told(tmp_path, monkeypatch, fake_hub):
+    folder = tmp_path / "program"
+    folder.mkdir()
+    hub = fake_hub()
+    hub.answers["/tags/"] = json.dumps({"digest": "f" * 64}).encode()
+    for name, value in {
+        "INGOT_PROGRAM": HERE / "fake_program.sh", "FAKE_PROGRAM": folder,
+        "INGOT_REGISTRY": hub.address, "XDG_CACHE_HOME": tmp_path / "cache",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, str(value))
+    from ingot import publisher
+
+    monkeypatch.setattr(publisher, "_PAUSE", 0.001)
+    monkeypatch.setattr(publisher, "_publishers", {})
+    return Told(folder)
+
+
+@pytest.fixture
+def gpu(tmp_path):
+    """Starts agents that have a GPU of the fake driver."""
+    if not os.environ.get("INGOT_LIBCUDA"):
+        pytest.skip("INGOT_LIBCUDA names no driver: go test ./integration -run TestPython builds the fake one")
+    agents = []
+
+    def start(*models, fault="", reserve=64 << 20):
+        arguments = ["--fault", fault, "--reserve", str(reserve), *(f"{ref}={folder}" for ref, folder in models)]
+        agents.append(FakeAgent(tmp_path / f"gpu{len(agents)}.sock", arguments, "fake_gpu.py"))
+        return agents[-1]
+
+    yield start
+    ended(agents)
+
+
+def ended(agents):
     for agent in agents:
         if agent._process.returncode is None:
             agent.kill()
@@ -101,6 +178,27 @@ def weights(tmp_path_factory):
     save_file(tensors, folder / "model.safetensors", {"format": "np", "step": "7"})
     (folder / "config.json").write_text('{"layers": 20}')
     (folder / "empty").write_bytes(b"")
+    return folder, tensors
+
+
+@pytest.fixture(scope="session")
+def variant(weights, tmp_path_factory):
+    """A folder with the same layout, of which two tensors differ."""
+    folder = tmp_path_factory.mktemp("variant")
+    tensors = {name: t.copy() for name, t in weights[1].items()}
+    tensors["one"] = np.array(-7.5, np.float32)
+    tensors["big"][0, 0] = 99
+    save_file(tensors, folder / "model.safetensors", {"format": "np", "step": "7"})
+    return folder, tensors
+
+
+@pytest.fixture(scope="session")
+def larger(tmp_path_factory):
+    """A folder with another model, some of whose tensors have names of the first."""
+    folder = tmp_path_factory.mktemp("larger")
+    noise = np.random.default_rng(7).standard_normal((4000, 2000), np.float32)
+    tensors = {"a": noise, "big": make_tensors(5)["big"][:2], "one": np.array(1, np.float32)}
+    save_file(tensors, folder / "model.safetensors")
     return folder, tensors
 
 

@@ -3,8 +3,8 @@
 usage: fake_agent.py SOCKET [--way WAY] [--fault FAULT] REF=FOLDER ...
 
 It prints a line of JSON for everything that happens, a "fault" for whatever a client
-may not do, and takes commands on its standard input: "move REF VERSION", "slow" and
-"go".
+may not do, and takes commands on its standard input: "move REF VERSION", "put REF
+FOLDER", "patch REF FOLDER", "slow" and "go".
 """
 
 import argparse
@@ -82,6 +82,8 @@ class Agent:
         self.go = threading.Event()
         self.go.set()
         self.leases = {}  # connection: ref
+        self.patched = set()  # connections whose memory is to have another version
+        self.ended = threading.Condition()
         self.files = {ref: places.layout(folder, self.memory) for ref, folder in self.folders.items()}
 
     def version(self, ref):
@@ -97,7 +99,19 @@ class Agent:
             for conn, ref in list(self.leases.items()):
                 if ref == rest[0]:
                     conn.write({"type": "moved", "ref": ref, "version": rest[1]})
+        elif word in ("put", "patch"):
+            self.put(*rest, {"patch": True} if word == "patch" else {})
         say("done")
+
+    def put(self, ref, folder, more):
+        """Moves a reference to the version of a folder; to patch, its memory is made free first."""
+        holders = [conn for conn, of in list(self.leases.items()) if of == ref]
+        self.folders[ref] = folder
+        self.files[ref] = places.layout(folder, self.memory)
+        if more:
+            self.patched.update(holders)
+        for conn in holders:
+            conn.write({"type": "moved", "ref": ref, "version": self.version(ref), **more})
 
     def serve(self, sock):
         try:
@@ -127,7 +141,7 @@ class Agent:
             self.first(Conn(sock))
         elif first.startswith("GET /v1/status "):
             self.answer(sock, "200 OK", {"name": "fake", "models": [], "leases": len(self.leases)})
-        elif first.startswith(("POST /v1/load ", "POST /v1/unload ", "POST /v1/pin ")):
+        elif first.startswith(("POST /v1/load ", "POST /v1/swap ", "POST /v1/unload ", "POST /v1/pin ")):
             self.answer(sock, "200 OK", json.loads(body))
         else:
             self.answer(sock, "404 Not Found", {"error": {"code": "not_found", "message": "no such thing"}})
@@ -187,6 +201,9 @@ class Agent:
             with self.ending(conn, ref):
                 faults.FAULTS[self.fault](self, conn, ref)
             return
+        with self.ended:
+            if not self.ended.wait_for(lambda: not self.patched, 60):
+                raise Fault("another lease while one stands in its way")
         if not self.go.is_set():
             conn.write({"type": "waiting", "ref": ref, "bytes": 1, "bytes_total": 2})
             self.go.wait()
@@ -204,6 +221,9 @@ class Agent:
             pass
         finally:
             del self.leases[conn]
+            with self.ended:
+                self.patched.discard(conn)
+                self.ended.notify_all()
             say("end", ref=ref)
 
     def whole(self, conn, ref, _):
@@ -284,18 +304,12 @@ def check(told, known):
     return told
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("socket")
-    parser.add_argument("models", nargs="*")
-    parser.add_argument("--way", default="together")
-    parser.add_argument("--fault", default="")
-    options = parser.parse_intermixed_args()
-    agent = Agent(options)
+def run(agent, path):
+    """Serves an agent on a socket, and does what standard input says until that ends."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    if os.path.exists(options.socket):
-        os.unlink(options.socket)
-    listener.bind(options.socket)
+    if os.path.exists(path):
+        os.unlink(path)
+    listener.bind(path)
     listener.listen(64)
 
     def accept():
@@ -307,6 +321,16 @@ def main():
     say("ready")
     for line in sys.stdin:
         agent.command(line)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("socket")
+    parser.add_argument("models", nargs="*")
+    parser.add_argument("--way", default="together")
+    parser.add_argument("--fault", default="")
+    options = parser.parse_intermixed_args()
+    run(Agent(options), options.socket)
 
 
 if __name__ == "__main__":

@@ -241,6 +241,9 @@ def test_calls(fake, weights):
     folder, _ = weights
     agent = ingot.Agent(fake((REF, folder)).socket)
     assert agent.load(REF, "disk", timeout=3) == {"ref": REF, "tier": "disk", "deadline": 3}
+    assert agent.load(REF, "gpu", device="GPU-1", hint=True)["hint"]
+    swap = {"from": REF, "to": "acme/next:x", "deadline": 2, "device": "GPU-1", "priority": 3}
+    assert agent.swap(REF, "acme/next:x", device="GPU-1", priority=3, timeout=2) == swap
     assert agent.unload(REF) == {"ref": REF, "tier": "none"}
     assert agent.pin(REF) == {"ref": REF, "pinned": True}
     assert ingot.load(REF, agent=agent).version
@@ -256,3 +259,25 @@ def test_bad_arguments(fake, weights):
         ingot.load(REF, agent=agent.socket, framework="jax")
     with pytest.raises(ValueError, match="device 'cuda'"):
         ingot.load(REF, agent=agent.socket, device="cuda")
+
+
+def test_what_differs(fake, weights, tmp_path):
+    folder, want = weights
+    changed = {name: t.copy() for name, t in want.items()}
+    changed["big"][2, 7] += 1
+    changed["mask"] = changed["mask"].astype(np.uint8)
+    changed["one"] = changed["one"].reshape(1)
+    del changed["double"]
+    save_file(changed, tmp_path / "model.safetensors")
+    agent = fake((REF, folder), ("acme/next:x", tmp_path))
+    old, new = ingot.load(REF, agent=agent.socket), ingot.load("acme/next:x", agent=agent.socket)
+    assert sorted(old.differing(new)) == ["big", "double", "mask", "one"]
+    assert sorted(new.differing(old)) == ["big", "mask", "one"]
+    assert old.differing(ingot.load(REF, agent=agent.socket)) == []
+
+
+def test_what_is_shared_is_not_read(fake, weights, monkeypatch):
+    agent = fake((REF, weights[0]), way="scattered")
+    one, two = ingot.load(REF, agent=agent.socket), ingot.load(REF, agent=agent.socket)
+    monkeypatch.setattr(ingot.memory, "read", None)
+    assert one.differing(two) == []

@@ -3,7 +3,9 @@ package manifest
 import (
 	"errors"
 	"iter"
+	"slices"
 	"sort"
+	"strings"
 
 	"github.com/ingot-ml/ingot/chunker"
 )
@@ -53,6 +55,19 @@ type Tensor struct {
 
 // Name returns the name of the version that the document b describes.
 func Name(b []byte) chunker.Digest { return chunker.Sum(b) }
+
+// Incomplete is the key of the annotation of a version in which files are missing that
+// it names itself. Its value says which.
+const Incomplete = "ingot.incomplete"
+
+// Annotation returns the value of the annotation with that key, or nothing.
+func (m *Manifest) Annotation(key string) string {
+	i, ok := slices.BinarySearchFunc(m.Annotations, key, func(a Annotation, key string) int { return strings.Compare(a.Key, key) })
+	if !ok {
+		return ""
+	}
+	return m.Annotations[i].Value
+}
 
 // Size returns the plain bytes of all files.
 func (m *Manifest) Size() uint64 {

@@ -123,6 +123,28 @@ func CheckNode(s string) error {
 	return nil
 }
 
+// uploadsSuffix ends the names of repositories that hold what was uploaded for a
+// model and is of no version yet.
+const uploadsSuffix = ".git"
+
+// Uploads returns the repository that holds what was uploaded for r.
+func (r Repo) Uploads() (Repo, error) {
+	u := Repo{Namespace: r.Namespace, Name: r.Name + uploadsSuffix}
+	if r.Reserved() || len(u.Name) > MaxPart {
+		return Repo{}, malformedf("repository %.80q: nothing can be uploaded to a name that ends in %s or is longer than %d", r.String(), uploadsSuffix, MaxPart-len(uploadsSuffix))
+	}
+	return u, nil
+}
+
+// Reserved reports whether r holds what was uploaded for a model. Nobody pushes to
+// it, and no list shows it.
+func (r Repo) Reserved() bool { return strings.HasSuffix(r.Name, uploadsSuffix) }
+
+// Model returns the model for which r holds uploads; r itself if it is a model.
+func (r Repo) Model() Repo {
+	return Repo{Namespace: r.Namespace, Name: strings.TrimSuffix(r.Name, uploadsSuffix)}
+}
+
 // String returns "namespace/name".
 func (r Repo) String() string { return r.Namespace + "/" + r.Name }
 

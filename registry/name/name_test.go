@@ -160,3 +160,19 @@ func TestCheckNode(t *testing.T) {
 		}
 	}
 }
+
+func TestUploads(t *testing.T) {
+	repo := name.Repo{Namespace: "acme", Name: "model"}
+	u, err := repo.Uploads()
+	if err != nil || u.String() != "acme/model.git" || !u.Reserved() || repo.Reserved() || u.Model() != repo || repo.Model() != repo {
+		t.Errorf("%v, %v", u, err)
+	}
+	if back, err := name.ParseRepo(u.String()); err != nil || back != u {
+		t.Errorf("%v, %v", back, err)
+	}
+	for _, long := range []name.Repo{u, {Namespace: "acme", Name: strings.Repeat("x", name.MaxPart-3)}} {
+		if u, err := long.Uploads(); !errors.Is(err, name.ErrName) {
+			t.Errorf("%v, %v", u, err)
+		}
+	}
+}

@@ -59,6 +59,9 @@ func (f *File) Changed() error { return inputf("%s: changed while it was pushed"
 // Place returns where f lies, for messages.
 func (f *File) Place() string { return f.place }
 
+// Info returns what Scan found of f.
+func (f *File) Info() fs.FileInfo { return f.info }
+
 // ReadAt implements io.ReaderAt. A file that has become shorter is ErrInput.
 func (r *Reader) ReadAt(p []byte, offset int64) (int, error) {
 	n, err := r.f.ReadAt(p, offset)

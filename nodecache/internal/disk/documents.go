@@ -12,6 +12,7 @@ import (
 // The folders of documents.
 const (
 	manifestsName = "manifests"
+	hashesName    = "hashes"
 	stateName     = "state"
 )
 
@@ -30,7 +31,7 @@ type documents struct {
 // ended goes.
 func (d *documents) open(root string) error {
 	d.root, d.sizes = root, map[string]int64{}
-	for _, folder := range []string{manifestsName, stateName} {
+	for _, folder := range []string{manifestsName, hashesName, stateName} {
 		path := filepath.Join(root, folder)
 		if err := os.MkdirAll(path, 0o777); err != nil {
 			return err

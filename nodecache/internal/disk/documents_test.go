@@ -3,6 +3,7 @@ package disk_test
 import (
 	"bytes"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -128,5 +129,40 @@ func TestState(t *testing.T) {
 		if _, err := s.State(name); err == nil {
 			t.Errorf("state %q is read", name)
 		}
+	}
+}
+
+// Hashes live with their manifest, and damaged ones are none.
+func TestHashes(t *testing.T) {
+	c := config(t.TempDir())
+	s := open(t, c)
+	doc := []byte("one document")
+	d, sums := manifest.Name(doc), map[string]string{"a": "1", "b/c": "2"}
+	if err := s.PutHashes(d, sums); err != nil || s.Hashes(d) != nil {
+		t.Errorf("%v, hashes without a manifest: %v", err, s.Hashes(d))
+	}
+	if err := errors.Join(s.PutManifest(d, doc), s.PutHashes(d, sums)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Crash(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, c)
+	if got := s.Hashes(d); !maps.Equal(got, sums) {
+		t.Errorf("%v", got)
+	}
+	if on := taken(t, c.Dir, "manifests", "hashes"); s.DocumentBytes() != on || on != 8192 {
+		t.Errorf("%d bytes are of documents, %d are taken", s.DocumentBytes(), on)
+	}
+	damage(t, filepath.Join(c.Dir, "hashes", d.String()), damages["middle"])
+	if got := s.Hashes(d); got != nil {
+		t.Errorf("%v of what is damaged", got)
+	}
+	if err := s.PutHashes(d, sums); err != nil || !maps.Equal(s.Hashes(d), sums) {
+		t.Errorf("%v, %v", s.Hashes(d), err)
+	}
+	s.DropManifest(d)
+	if s.Hashes(d) != nil || s.DocumentBytes() != 0 {
+		t.Errorf("%v, %d bytes are left", s.Hashes(d), s.DocumentBytes())
 	}
 }

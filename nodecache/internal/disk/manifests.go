@@ -29,7 +29,7 @@ func (s *Store) PutManifest(d chunker.Digest, doc []byte) error {
 	if manifest.Name(doc) != d {
 		return fmt.Errorf("keep manifest %s: the document has another name", d)
 	}
-	err := s.reserveManifest(d, int64(len(doc)))
+	err := s.reserve(manifestPath(d), int64(len(doc)))
 	if err == nil {
 		err = s.docs.put(manifestPath(d), doc, -1)
 	}
@@ -39,14 +39,14 @@ func (s *Store) PutManifest(d chunker.Digest, doc []byte) error {
 	return nil
 }
 
-// reserveManifest takes the room for a document.
-func (s *Store) reserveManifest(d chunker.Digest, bytes int64) error {
+// reserve takes the room for a document.
+func (s *Store) reserve(name string, bytes int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if used := s.used + s.docs.total(); used+blocks(bytes) > s.config.Budget {
 		return fmt.Errorf("%d bytes, and %d of %d are taken: %w", bytes, used, s.config.Budget, tier.ErrFull)
 	}
-	s.docs.note(manifestPath(d), bytes)
+	s.docs.note(name, bytes)
 	return nil
 }
 
@@ -66,12 +66,12 @@ func (s *Store) Manifest(d chunker.Digest) ([]byte, error) {
 	return doc, nil
 }
 
-// DropManifest forgets the document of a version. One that is not there is no
-// mistake.
+// DropManifest forgets the document of a version, and the hashes of its files. One
+// that is not there is no mistake.
 func (s *Store) DropManifest(d chunker.Digest) {
 	s.docs.write.Lock()
 	defer s.docs.write.Unlock()
-	if err := s.docs.remove(manifestPath(d)); err != nil {
+	if err := errors.Join(s.docs.remove(hashesPath(d)), s.docs.remove(manifestPath(d))); err != nil {
 		s.config.Logger.Warn("manifest could not be removed", "version", d.String(), "err", err)
 	}
 }

@@ -56,7 +56,7 @@ func (s *Store) begin(ctx context.Context, d chunker.Digest, e entry) (mine bool
 		other := s.pending[d]
 		if other == nil {
 			defer s.mu.Unlock()
-			return s.reserve(d, e)
+			return s.claim(d, e)
 		}
 		s.mu.Unlock()
 		select {
@@ -66,8 +66,8 @@ func (s *Store) begin(ctx context.Context, d chunker.Digest, e entry) (mine bool
 	}
 }
 
-// reserve is begin when the chunk is neither written nor removed. s.mu is held.
-func (s *Store) reserve(d chunker.Digest, e entry) (mine bool, err error) {
+// claim is begin when the chunk is neither written nor removed. s.mu is held.
+func (s *Store) claim(d chunker.Digest, e entry) (mine bool, err error) {
 	if _, ok := s.index[d]; ok {
 		return false, nil
 	}

@@ -9,5 +9,7 @@
 //   - A tag that moves faster than it can be looked up is told of as often as it was
 //     looked up, and at last with where it is. Of one tag nothing is told by two
 //     goroutines at a time.
+//   - A version that is incomplete, as its own annotation says, is not told of: the
+//     tag counts as where it was before.
 //   - A registry that is gone is waited for, with pauses, and costs nothing else.
 package follow

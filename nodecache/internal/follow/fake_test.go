@@ -29,15 +29,17 @@ var (
 
 // fake is a registry in memory.
 type fake struct {
-	mu       sync.Mutex // protects what follows
-	tags     map[name.Ref]string
-	refuse   map[name.Ref]error // what Resolve says instead
-	gone     error              // what everything says instead
-	silent   error              // what Watch says instead
-	slow     time.Duration      // that a Resolve takes
-	watchers map[chan any]string
-	matches  []string // of each Watch
-	resolved int
+	mu         sync.Mutex // protects what follows
+	tags       map[name.Ref]string
+	refuse     map[name.Ref]error // what Resolve says instead
+	gone       error              // what everything says instead
+	silent     error              // what Watch says instead
+	slow       time.Duration      // that a Resolve takes
+	watchers   map[chan any]string
+	matches    []string // of each Watch
+	resolved   int
+	incomplete map[string]bool // what is
+	questions  int             // what is incomplete
 }
 
 func newFake() *fake {
@@ -110,6 +112,13 @@ func cmpErr(errs ...error) error {
 	return nil
 }
 
+// lookups returns how often tags were looked up.
+func (f *fake) lookups() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.resolved
+}
+
 func (f *fake) Resolve(ctx context.Context, ref name.Ref) (chunker.Digest, error) {
 	f.mu.Lock()
 	slow := f.slow
@@ -124,6 +133,18 @@ func (f *fake) Resolve(ctx context.Context, ref name.Ref) (chunker.Digest, error
 		return chunker.Digest{}, err
 	}
 	return chunker.Sum([]byte(to)), nil
+}
+
+func (f *fake) Lacks(_ context.Context, _ name.Repo, d chunker.Digest) (string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.questions++
+	for to := range f.incomplete {
+		if d == chunker.Sum([]byte(to)) {
+			return "model-00002-of-00002.safetensors", f.gone
+		}
+	}
+	return "", f.gone
 }
 
 func (f *fake) Repos(_ context.Context, namespace string) iter.Seq2[openapi.RepoInfo, error] {

@@ -195,9 +195,9 @@ func TestOneBadTag(t *testing.T) {
 	f.move("1", "acme/a:main", "acme/b:main", "acme/c:main")
 	follow(t, f, "acme/a:main acme/b:main acme/c:main", func(w *world) {
 		w.heard("acme/c:main=1")
-		before := w.resolved
+		before := w.lookups()
 		w.after(time.Hour)
-		if n := w.resolved - before; n < 60 || n > 250 {
+		if n := w.lookups() - before; n < 60 || n > 250 {
 			t.Errorf("%d more lookups, want those of the tag that fails, with pauses", n)
 		}
 		w.move("2", "acme/c:main")
@@ -206,6 +206,33 @@ func TestOneBadTag(t *testing.T) {
 		w.change(func() { clear(f.refuse) })
 		w.after(time.Minute)
 		w.heard("acme/b:main=1")
+	})
+}
+
+// TestIncomplete has tags come to versions in which files are missing.
+func TestIncomplete(t *testing.T) {
+	f := newFake()
+	f.incomplete = map[string]bool{"2": true, "3": true}
+	f.move("1", "acme/a:main")
+	f.move("2", "acme/b:main", "all/c:main")
+	follow(t, f, "acme/a:main acme/b:main all/*", func(w *world) {
+		w.heard("acme/a:main=1", "acme/b:main=gone")
+		w.move("2", "acme/a:main")
+		w.move("3", "acme/a:main", "acme/b:main", "all/c:main")
+		w.after(time.Minute)
+		w.heard()
+		w.move("4", "acme/a:main", "acme/b:main", "all/c:main")
+		w.heard("acme/a:main=4", "acme/b:main=4", "all/c:main=4")
+		w.change(func() { w.questions = 0 })
+		w.move("2", "acme/a:main")
+		w.move("2", "acme/a:main")
+		w.heard()
+		w.move("4", "acme/a:main")
+		w.move("", "acme/a:main")
+		w.heard("acme/a:main=gone")
+		if w.questions != 1 {
+			t.Errorf("asked %d times for one version", w.questions)
+		}
 	})
 }
 

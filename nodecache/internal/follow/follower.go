@@ -31,6 +31,9 @@ type Registry interface {
 	Resolve(ctx context.Context, ref name.Ref) (chunker.Digest, error)
 	Repos(ctx context.Context, namespace string) iter.Seq2[openapi.RepoInfo, error]
 	Tags(ctx context.Context, repo name.Repo) iter.Seq2[openapi.Tag, error]
+	// Lacks says which files a version names and does not have; nothing for one that
+	// is complete.
+	Lacks(ctx context.Context, repo name.Repo, digest chunker.Digest) (string, error)
 }
 
 // Config says what a Follower works with. Registry and Changed must be set.
@@ -64,6 +67,7 @@ type Follower struct {
 	due       map[name.Ref]bool // to be looked up
 	allDue    bool
 	last      map[name.Ref]chunker.Digest // that was told
+	partial   map[name.Ref]chunker.Digest // where tags are that were not told, for it is incomplete
 	fault     error                       // why the registry cannot be reached
 
 	telling sync.Mutex // protects what follows, and calls of State
@@ -82,7 +86,7 @@ func New(c Config) *Follower {
 	}
 	return &Follower{
 		config: c, wake: make(chan struct{}, 1), relisten: func() {},
-		due: map[name.Ref]bool{}, last: map[name.Ref]chunker.Digest{},
+		due: map[name.Ref]bool{}, last: map[name.Ref]chunker.Digest{}, partial: map[name.Ref]chunker.Digest{},
 	}
 }
 
@@ -99,6 +103,7 @@ func (f *Follower) Set(refs []name.Ref, match []string) error {
 	same := maps.Equal(next.refs, f.wanted.refs) && slices.Equal(next.match, f.wanted.match)
 	f.wanted = next
 	maps.DeleteFunc(f.last, func(ref name.Ref, _ chunker.Digest) bool { return !next.follows(ref) })
+	maps.DeleteFunc(f.partial, func(ref name.Ref, _ chunker.Digest) bool { return !next.follows(ref) })
 	maps.DeleteFunc(f.due, func(ref name.Ref, _ bool) bool { return !next.follows(ref) })
 	if !same {
 		f.looked = false

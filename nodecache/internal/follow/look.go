@@ -181,8 +181,7 @@ func (f *Follower) lookAt(ctx context.Context, ref name.Ref) error {
 	if err != nil && !absent(err) {
 		return err
 	}
-	f.tell(ref, d)
-	return nil
+	return f.tell(ctx, ref, d)
 }
 
 // lookInto looks up all tags of a repository.
@@ -199,11 +198,13 @@ func (f *Follower) lookInto(ctx context.Context, repo name.Repo) error {
 	}
 	for _, ref := range f.known(repo) {
 		if _, there := found[ref]; !there {
-			f.tell(ref, chunker.Digest{})
+			f.say(ref, chunker.Digest{})
 		}
 	}
 	for ref, d := range found {
-		f.tell(ref, d)
+		if err := f.tell(ctx, ref, d); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -225,8 +226,40 @@ func (f *Follower) known(repo name.Repo) (refs []name.Ref) {
 	return refs
 }
 
-// tell tells where a tag is, unless that is known.
-func (f *Follower) tell(ref name.Ref, d chunker.Digest) {
+// tell tells where a tag is, unless that is known, or incomplete: then it tells at
+// most that nothing is there yet.
+func (f *Follower) tell(ctx context.Context, ref name.Ref, d chunker.Digest) error {
+	f.mu.Lock()
+	last, told := f.last[ref]
+	partial := f.partial[ref]
+	f.mu.Unlock()
+	if !d.IsZero() && !(told && last == d) && partial != d {
+		lacks, err := f.config.Registry.Lacks(ctx, ref.Repo, d)
+		if err != nil {
+			return err
+		}
+		if partial = (chunker.Digest{}); lacks != "" {
+			partial = d
+			f.config.Logger.InfoContext(ctx, "a tag is not followed to a version that is incomplete", "ref", ref.String(), "version", d.Short(), "lacks", lacks)
+		}
+		f.mu.Lock()
+		if f.partial[ref] = partial; partial.IsZero() || !f.wanted.follows(ref) {
+			delete(f.partial, ref)
+		}
+		f.mu.Unlock()
+	}
+	if !d.IsZero() && partial == d {
+		if told {
+			return nil
+		}
+		d = chunker.Digest{}
+	}
+	f.say(ref, d)
+	return nil
+}
+
+// say tells where a tag is, unless that is known.
+func (f *Follower) say(ref name.Ref, d chunker.Digest) {
 	f.mu.Lock()
 	last, told := f.last[ref]
 	asked := f.wanted.refs[ref]

@@ -31,10 +31,16 @@ func (l *Ledger) Admit(e Entry, now time.Time) (Eviction, error) {
 	for _, c := range in.chunks {
 		l.tighten(c)
 	}
-	in.lastUse = now
-	in.place = l.order.PushBack(in.entry)
-	l.entries[e.Key] = in.entry
+	l.insert(in.entry, now)
 	return l.evict(out), nil
+}
+
+// insert puts a version into the account whose chunks are there.
+func (l *Ledger) insert(e *entry, now time.Time) {
+	e.lastUse = now
+	e.place = l.order.PushBack(e)
+	l.entries[e.key] = e
+	l.count += e.key.counts()
 }
 
 // Would returns what Admit would do: the bytes that e adds, and who leaves.
@@ -104,8 +110,8 @@ func (l *Ledger) fit(in entering) (leaving, error) {
 		return leaving{}, &FullError{Key: in.key, Need: in.bytes, Budget: l.limits.Bytes, tooLarge: true}
 	}
 	surplus := 0
-	if l.limits.Count > 0 {
-		surplus = len(l.entries) + 1 - l.limits.Count
+	if l.limits.Count > 0 && in.key.counts() > 0 {
+		surplus = l.count + 1 - l.limits.Count
 	}
 	out, ok := l.choose(l.over(in.added), surplus)
 	if ok {

@@ -97,3 +97,15 @@ func (l *Ledger) Holds(c Chunk) bool {
 	found := l.find(c)
 	return found != nil && found.loose == nil
 }
+
+// In returns the bytes that the chunks of a domain take.
+func (l *Ledger) In(domain string) (bytes int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if d := l.domains[domain]; d != nil {
+		for _, c := range d.chunks {
+			bytes += c.cost
+		}
+	}
+	return bytes
+}

@@ -18,6 +18,9 @@ var (
 	ErrLeased = errors.New("version is leased")
 	// ErrUnknown reports a version that is not in the account.
 	ErrUnknown = errors.New("version is not in the account")
+	// ErrShared reports a chunk into whose room no other can come, because it is not
+	// one version's alone.
+	ErrShared = errors.New("others hold it too")
 )
 
 // FullError says why there is no room. It is ErrFull or ErrTooLarge.

@@ -10,6 +10,7 @@ import (
 type leaving struct {
 	loose    []*chunk
 	versions []*entry
+	count    int   // of them that are no files
 	freed    int64 // bytes
 }
 
@@ -43,13 +44,14 @@ func (l *Ledger) choose(bytes int64, versions int) (out leaving, ok bool) {
 			out.freed += c.cost
 		}
 	}
-	for at := l.order.Front(); at != nil && (out.freed < bytes || len(out.versions) < versions); at = at.Next() {
+	for at := l.order.Front(); at != nil && (out.freed < bytes || out.count < versions); at = at.Next() {
 		if e := at.Value.(*entry); !e.stays() {
 			out.versions = append(out.versions, e)
+			out.count += e.key.counts()
 			out.freed += e.release()
 		}
 	}
-	if out.freed < bytes || len(out.versions) < versions {
+	if out.freed < bytes || out.count < versions {
 		return out, false
 	}
 	out.spare(bytes, versions)
@@ -59,14 +61,15 @@ func (l *Ledger) choose(bytes int64, versions int) (out leaving, ok bool) {
 // spare lets those versions stay without which there is enough room, the one first
 // that was used last.
 func (out *leaving) spare(bytes int64, versions int) {
-	for i := len(out.versions) - 1; i >= 0 && len(out.versions) > versions; i-- {
+	for i := len(out.versions) - 1; i >= 0; i-- {
 		e := out.versions[i]
 		taken := e.hold()
-		if out.freed-taken < bytes {
+		if out.freed-taken < bytes || out.count-e.key.counts() < versions {
 			e.release()
 			continue
 		}
 		out.freed -= taken
+		out.count -= e.key.counts()
 		out.versions = slices.Delete(out.versions, i, i+1)
 	}
 }
@@ -101,6 +104,7 @@ func (l *Ledger) evict(out leaving) (gone Eviction) {
 func (l *Ledger) forget(e *entry) {
 	l.order.Remove(e.place)
 	delete(l.entries, e.key)
+	l.count -= e.key.counts()
 }
 
 // full says why there is no room although all that may leave would. That has

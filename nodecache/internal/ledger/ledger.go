@@ -11,14 +11,34 @@ import (
 	"github.com/ingot-ml/ingot/registry/name"
 )
 
-// Key names a version: its digest, in the repository that it was asked of.
+// Key names a version: its digest, in the repository that it was asked of. The files
+// that were made of it are an entry of their own, beside its chunks: they come and
+// leave on their own, and do not count as a version.
 type Key struct {
 	Repo   name.Repo
 	Digest chunker.Digest
+	Files  bool
 }
 
+// AsFiles names the files of the version.
+func (k Key) AsFiles() Key { return Key{k.Repo, k.Digest, true} }
+
 // String returns the repository and the first digits of the digest, for people.
-func (k Key) String() string { return k.Repo.String() + "@" + k.Digest.Short() }
+func (k Key) String() string {
+	text := k.Repo.String() + "@" + k.Digest.Short()
+	if k.Files {
+		text += " as files"
+	}
+	return text
+}
+
+// counts is how many versions an entry is.
+func (k Key) counts() int {
+	if k.Files {
+		return 0
+	}
+	return 1
+}
 
 // Chunk names a chunk in a tier. A domain shares its chunks with no other; a tier
 // that has none has the empty one.
@@ -60,6 +80,7 @@ type Ledger struct {
 	loose   list.List        // of *chunk that no version holds, the oldest first
 	ballast map[string]int64 // bytes by name of what is no version
 	used    int64            // bytes of all chunks and ballast
+	count   int              // versions
 }
 
 // entry is a version in the account.
@@ -147,7 +168,7 @@ func (l *Ledger) Has(k Key) bool {
 func (l *Ledger) Len() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.entries)
+	return l.count
 }
 
 // Used is the bytes that everything in the account takes.

@@ -149,3 +149,43 @@ func BenchmarkAdmit(b *testing.B) {
 		})
 	}
 }
+
+// Files of a version are an entry of their own, which no limit of versions counts.
+func TestFiles(t *testing.T) {
+	l := ledger.New(ledger.Limits{Bytes: 100, Count: 2}, bytes)
+	now := time.Time{}
+	files := func(i int, size uint32) ledger.Entry {
+		return ledger.Entry{Key: key(i).AsFiles(), Domain: "files", Chunks: []chunker.Ref{{Digest: digest(50 + i), Size: size}}}
+	}
+	version := func(i int) ledger.Entry {
+		return ledger.Entry{Key: key(i), Chunks: []chunker.Ref{{Digest: digest(i), Size: 20}}}
+	}
+	want := func(what string, out ledger.Eviction, err error, keys ...ledger.Key) {
+		t.Helper()
+		if err != nil || !slices.Equal(out.Keys, keys) {
+			t.Errorf("%s: %v left, %v; want %v", what, out.Keys, err, keys)
+		}
+	}
+	put := func(e ledger.Entry, keys ...ledger.Key) {
+		t.Helper()
+		out, err := l.Admit(e, now)
+		want(e.Key.String(), out, err, keys...)
+	}
+	put(version(0))
+	put(files(0, 20))
+	put(version(1))
+	put(files(1, 20))
+	if l.Len() != 2 || l.Used() != 80 {
+		t.Errorf("%d versions of %d bytes", l.Len(), l.Used())
+	}
+	put(version(2), key(0)) // by count: the files stay
+	put(files(2, 40), key(0).AsFiles())
+	if err := l.Lease(key(1).AsFiles(), now); err != nil {
+		t.Fatal(err)
+	}
+	l.Touch(key(2), now)
+	put(files(3, 20), key(1)) // its files are leased
+	if l.Len() != 1 || !l.Has(key(1).AsFiles()) {
+		t.Errorf("%d versions", l.Len())
+	}
+}

@@ -7,6 +7,8 @@
 //     its flight, while the others wait and take over if that load fails.
 //   - A chunk is made known only when all its bytes are right: the disk and the
 //     fetcher have verified them, each in its way.
+//   - A chunk that comes as a delta of one that the node holds is kept whole, as any
+//     other, but by a target that stages deltas.
 //   - Whatever ends a load, it has given back every place that it did not fill, and
 //     nothing of it runs any more.
 //   - Of bytes, a load holds one chunk for each of those who work for it. All else

@@ -30,18 +30,23 @@ type fakeRegistry struct {
 	before func(ctx context.Context, c uint32) error
 	// corrupt is how often each chunk is sent wrong first.
 	corrupt int
+	// delta says of a chunk that it comes as a delta, of which byte 'd' is sent before
+	// it; a chunk that is sent wrong first had a wrong base then.
+	delta func(c uint32) bool
 
 	mu     sync.Mutex
 	chunks map[chunker.Digest][]byte
 	taken  map[chunker.Digest]int // how often a sink took a chunk
 	calls  int
+	deltas int
+	wrong  int
 }
 
 func newFakeRegistry() *fakeRegistry {
 	return &fakeRegistry{chunks: map[chunker.Digest][]byte{}, taken: map[chunker.Digest]int{}}
 }
 
-func (r *fakeRegistry) Fetch(ctx context.Context, _ name.Repo, _ chunker.Digest, m *manifest.Manifest, chunks <-chan uint32, to client.Sink) (int64, error) {
+func (r *fakeRegistry) Fetch(ctx context.Context, _ name.Repo, _ chunker.Digest, m *manifest.Manifest, chunks <-chan uint32, to client.Sink, _ client.FetchOptions) (client.Received, error) {
 	r.mu.Lock()
 	r.calls++
 	r.mu.Unlock()
@@ -60,7 +65,9 @@ func (r *fakeRegistry) Fetch(ctx context.Context, _ name.Repo, _ chunker.Digest,
 		})
 	}
 	err := g.Wait()
-	return received.Load(), err
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return client.Received{Bytes: received.Load(), DeltaChunks: r.deltas, BasesWrong: r.wrong}, err
 }
 
 // send sends one chunk.
@@ -82,8 +89,17 @@ func (r *fakeRegistry) send(ctx context.Context, m *manifest.Manifest, c uint32,
 		n += int64(ref.Size) + 1
 		if try >= r.corrupt {
 			plain := append(room[:0], bytes...)
-			err = to.Take(ctx, c, plain, append([]byte{'e'}, bytes...))
+			delta := r.delta != nil && r.delta(c)
+			if delta {
+				err = to.(client.DeltaSink).TakeDelta(ctx, c, plain, append([]byte{'d'}, bytes...))
+			} else {
+				err = to.Take(ctx, c, plain, append([]byte{'e'}, bytes...))
+			}
 			r.mu.Lock()
+			if delta {
+				r.deltas++
+				r.wrong += r.corrupt
+			}
 			r.taken[ref.Digest]++
 			r.mu.Unlock()
 			return n, err

@@ -9,6 +9,7 @@ import (
 	"github.com/ingot-ml/ingot/chunker"
 	"github.com/ingot-ml/ingot/client"
 	"github.com/ingot-ml/ingot/nodecache/internal/plan"
+	"github.com/ingot-ml/ingot/nodecache/internal/tier"
 )
 
 var (
@@ -58,9 +59,13 @@ func (p *pipeline) take(c uint32) bool {
 
 // fetch has chunks fetched until there are no more.
 func (p *pipeline) fetch(ctx context.Context, wanted <-chan uint32) error {
-	received, err := p.Fetcher.Fetch(ctx, p.Repo, p.Digest, p.Manifest, wanted, sink{p})
+	received, err := p.Fetcher.Fetch(ctx, p.Repo, p.Digest, p.Manifest, wanted, sink{p}, client.FetchOptions{Held: p.Held})
 	p.tally.fetched(received)
-	if errors.Is(err, client.ErrCorrupt) && p.Refused != nil {
+	refused := p.repeated.Load() - int64(received.BasesWrong) // whose base was wrong is not the registry's fault
+	if errors.Is(err, client.ErrCorrupt) {
+		refused++
+	}
+	for ; refused > 0 && p.Refused != nil; refused-- {
 		p.Refused()
 	}
 	if err == nil && p.left.Load() > 0 {
@@ -75,8 +80,8 @@ type sink struct{ *pipeline }
 // Room implements client.Sink.
 func (s sink) Room(_ context.Context, c uint32) ([]byte, error) {
 	k := &s.chunks[c]
-	if k.asked && s.Refused != nil {
-		s.Refused()
+	if k.asked {
+		s.repeated.Add(1)
 	}
 	k.asked = true
 	if s.RAM == nil {
@@ -88,6 +93,10 @@ func (s sink) Room(_ context.Context, c uint32) ([]byte, error) {
 // Take implements client.Sink. A chunk is on the disk before anybody hears of it
 // in RAM, so that nobody can take its place from below.
 func (s sink) Take(ctx context.Context, c uint32, plain, enc []byte) error {
+	from := plan.Registry
+	if enc == nil {
+		from = plan.Delta
+	}
 	if s.RAM == nil {
 		if err := s.put(ctx, s.ref(c), plain, enc); err != nil {
 			return err
@@ -96,9 +105,31 @@ func (s sink) Take(ctx context.Context, c uint32, plain, enc []byte) error {
 		s.keep(ctx, s.ref(c), plain, enc)
 		s.chunks[c].claim.Publish()
 	}
-	s.finish(c, plan.Registry)
+	s.finish(c, from)
 	return nil
 }
+
+// DeltaStore is a target that has use for a delta as it came.
+type DeltaStore interface {
+	tier.Store
+	// PutDelta is Put for a chunk that came as a delta of one that the node holds.
+	PutDelta(ctx context.Context, ref chunker.Ref, plain, delta []byte) error
+}
+
+// TakeDelta implements client.DeltaSink.
+func (s sink) TakeDelta(ctx context.Context, c uint32, plain, delta []byte) error {
+	to, ok := s.Disk.(DeltaStore)
+	if s.RAM != nil || !ok {
+		return s.Take(ctx, c, plain, nil)
+	}
+	if err := to.PutDelta(ctx, s.ref(c), plain, delta); err != nil {
+		return fmt.Errorf("keep chunk %s: %w", s.ref(c).Digest.Short(), err)
+	}
+	s.finish(c, plan.Delta)
+	return nil
+}
+
+var _ client.DeltaSink = sink{}
 
 // keep puts a chunk of RAM on the disk too, if it is to be there. A disk that has
 // failed once in a load is left alone.

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"context"
 	"sync"
 
 	"github.com/ingot-ml/ingot/chunker"
@@ -35,6 +36,25 @@ func (f *Flights) end(d chunker.Digest) {
 	close(f.under[d])
 	delete(f.under, d)
 }
+
+// Take makes the caller the one who fetches d, until it calls End, or waits until
+// another who does has ended: then mine is false, and whoever wants the chunk looks
+// again where it should be.
+func (f *Flights) Take(ctx context.Context, d chunker.Digest) (mine bool, err error) {
+	other := f.begin(d)
+	if other == nil {
+		return true, nil
+	}
+	select {
+	case <-other:
+		return false, nil
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
+}
+
+// End ends what Take began, whether the chunk came or not.
+func (f *Flights) End(d chunker.Digest) { f.end(d) }
 
 // Len returns how many chunks are being fetched.
 func (f *Flights) Len() int {

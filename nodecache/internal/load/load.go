@@ -18,7 +18,7 @@ import (
 
 // Fetcher gets chunks of a version, verified, as client.Registry does.
 type Fetcher interface {
-	Fetch(ctx context.Context, repo name.Repo, digest chunker.Digest, m *manifest.Manifest, chunks <-chan uint32, to client.Sink) (received int64, err error)
+	Fetch(ctx context.Context, repo name.Repo, digest chunker.Digest, m *manifest.Manifest, chunks <-chan uint32, to client.Sink, o client.FetchOptions) (client.Received, error)
 }
 
 // Order says what to load, and where from and to. The caller has made room in the
@@ -39,6 +39,9 @@ type Order struct {
 	Source tier.Store
 	// Fetcher gets what the node does not have; nil for a node without a registry.
 	Fetcher Fetcher
+	// Held are versions of which the node has chunks, for what may come as a delta of
+	// one of them, best first.
+	Held []client.Held
 	// Flights is that of all loads of the node.
 	Flights *Flights
 	// Workers is how many chunks are read from the disk at a time; 0 is twice as many
@@ -51,16 +54,16 @@ type Order struct {
 	// Damaged hears of each chunk that the disk had and dropped, because its bytes
 	// were not right.
 	Damaged func(chunker.Digest)
-	// Refused is called whenever the registry sent bytes that were not right.
+	// Refused is called for each time that the registry sent bytes that were not right.
 	Refused func()
 }
 
 // Result says what a load has moved, also one that failed.
 type Result struct {
-	Received  int64           // encoded bytes over the network
+	Received  client.Received // over the network
 	Sources   openapi.Sources // plain bytes that are in the target now, by where from
 	Phases    openapi.Phases  // all but Wait; Plan is the time to lay out the places
-	ChunksNew int             // that the registry sent
+	ChunksNew int             // that the registry sent, as deltas or whole
 	// StoreErr is why not all chunks are on the Disk that were to be kept there. It
 	// is of no matter to a load into RAM.
 	StoreErr error

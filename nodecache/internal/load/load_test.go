@@ -63,7 +63,7 @@ func TestFromRegistryIntoRAM(t *testing.T) {
 	b.registry.once(t, m)
 	arrived.each(t, m)
 	total, n := int64(m.ChunkBytes()), len(m.Chunks)
-	if r.Sources != (openapi.Sources{Registry: total}) || r.ChunksNew != n || r.Received != total+int64(n) || r.StoreErr != nil {
+	if r.Sources != (openapi.Sources{Registry: total}) || r.ChunksNew != n || r.Received.Bytes != total+int64(n) || r.StoreErr != nil {
 		t.Errorf("result %+v of %d chunks, %d bytes", r, n, total)
 	}
 	if b.disk.puts != n {
@@ -111,7 +111,7 @@ func TestFromDiskIntoRAM(t *testing.T) {
 	o.Arrived, o.Workers = arrived.add, 1
 	r := mustRun(t, o)
 	b.holds(t, o.RAM, m)
-	if r.Sources != (openapi.Sources{Disk: 9 * mib}) || r.ChunksNew != 0 || r.Received != 0 {
+	if r.Sources != (openapi.Sources{Disk: 9 * mib}) || r.ChunksNew != 0 || r.Received.Bytes != 0 {
 		t.Errorf("result %+v", r)
 	}
 	if b.disk.reads != len(m.Chunks) || b.disk.puts != 0 {
@@ -325,11 +325,75 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// TestDeltas has chunks come as deltas, of which each first had a wrong base: that is
+// nobody's fault, and what comes is whole for the tiers.
+func TestDeltas(t *testing.T) {
+	b := newBench(t)
+	m := b.model(t, 5*mib, 4*mib)
+	o := b.order(m)
+	refused := 0
+	o.Refused = func() { refused++ }
+	b.registry.delta, b.registry.corrupt = func(uint32) bool { return true }, 1
+	r := mustRun(t, o)
+	b.holds(t, o.RAM, m)
+	b.holds(t, b.disk, m)
+	if n := len(m.Chunks); r.Sources != (openapi.Sources{Delta: int64(m.ChunkBytes())}) || r.ChunksNew != n || r.Received.DeltaChunks != n ||
+		r.Received.BasesWrong != n || refused != 0 {
+		t.Errorf("result %+v of %d chunks, and the registry was blamed for %d", r, n, refused)
+	}
+	for d, enc := range b.disk.encoded {
+		if enc {
+			t.Errorf("chunk %s came to the disk with an encoded form that is none", d.Short())
+		}
+	}
+}
+
+// deltaDisk is a target that stages deltas.
+type deltaDisk struct {
+	*fakeDisk
+	deltas map[chunker.Digest][]byte
+}
+
+func (d deltaDisk) PutDelta(ctx context.Context, ref chunker.Ref, plain, delta []byte) error {
+	d.mu.Lock()
+	d.deltas[ref.Digest] = slices.Clone(delta)
+	d.mu.Unlock()
+	return d.Put(ctx, ref, plain, nil)
+}
+
+// TestDeltasStaged has a target that wants deltas as they come.
+func TestDeltasStaged(t *testing.T) {
+	b := newBench(t)
+	m := b.model(t, 5*mib, 4*mib)
+	o := b.order(m)
+	to := deltaDisk{b.disk, map[chunker.Digest][]byte{}}
+	o.RAM, o.Disk = nil, to
+	b.registry.delta = func(c uint32) bool { return c > 0 }
+	r := mustRun(t, o)
+	b.holds(t, b.disk, m)
+	whole := int64(m.Chunks[0].Size)
+	if n := len(m.Chunks); r.Sources != (openapi.Sources{Delta: int64(m.ChunkBytes()) - whole, Registry: whole}) || r.ChunksNew != n || len(to.deltas) != n-1 {
+		t.Errorf("result %+v of %d chunks, and %d deltas", r, n, len(to.deltas))
+	}
+	for d, delta := range to.deltas {
+		if delta[0] != 'd' {
+			t.Errorf("chunk %s: that is no delta", d.Short())
+		}
+	}
+	b.disk.full = tier.ErrFull
+	o.Manifest = b.model(t, 2*mib, 3*mib)
+	o.Plan = plan.Make(o.Manifest, nil, nil)
+	clear(b.disk.chunks)
+	if _, err := Run(t.Context(), o); !errors.Is(err, tier.ErrFull) {
+		t.Errorf("into a target that is full: %v", err)
+	}
+}
+
 // idler is a Fetcher that does nothing.
 type idler struct{}
 
-func (idler) Fetch(context.Context, name.Repo, chunker.Digest, *manifest.Manifest, <-chan uint32, client.Sink) (int64, error) {
-	return 0, nil
+func (idler) Fetch(context.Context, name.Repo, chunker.Digest, *manifest.Manifest, <-chan uint32, client.Sink, client.FetchOptions) (client.Received, error) {
+	return client.Received{}, nil
 }
 
 func TestFetcherThatEndsEarly(t *testing.T) {

@@ -15,9 +15,10 @@ import (
 // pipeline is one load.
 type pipeline struct {
 	Order
-	chunks []chunk // as the manifest numbers them
-	left   atomic.Int64
-	tally  tally
+	chunks   []chunk // as the manifest numbers them
+	left     atomic.Int64
+	repeated atomic.Int64 // chunks that the fetcher had to bring again
+	tally    tally
 
 	reads    chan uint32 // from the disk
 	fetches  chan uint32 // from the registry

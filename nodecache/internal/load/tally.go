@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ingot-ml/ingot/client"
 	"github.com/ingot-ml/ingot/nodecache/internal/plan"
 	"github.com/ingot-ml/ingot/openapi"
 )
@@ -17,7 +18,7 @@ type tally struct {
 	mu       sync.Mutex
 	bytes    [plan.Registry + 1]int64
 	fresh    int
-	received int64
+	received client.Received
 	began    time.Time // of fetching; zero when nothing was fetched
 	fetch    time.Duration
 	storeErr error
@@ -38,7 +39,7 @@ func (t *tally) moved(from plan.Source, size uint32) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.bytes[from] += int64(size)
-	if from == plan.Registry {
+	if from >= plan.Delta {
 		t.fresh++
 	}
 }
@@ -53,7 +54,7 @@ func (t *tally) fetching() {
 }
 
 // fetched notes that the fetcher has ended.
-func (t *tally) fetched(received int64) {
+func (t *tally) fetched(received client.Received) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.received = received
@@ -102,7 +103,7 @@ func (t *tally) result() Result {
 	return Result{
 		Received: t.received, ChunksNew: t.fresh, StoreErr: t.storeErr,
 		Sources: openapi.Sources{
-			RAM: t.bytes[plan.RAM], Disk: t.bytes[plan.Disk], Registry: t.bytes[plan.Registry],
+			RAM: t.bytes[plan.RAM], Disk: t.bytes[plan.Disk], Delta: t.bytes[plan.Delta], Registry: t.bytes[plan.Registry],
 		},
 		Phases: openapi.Phases{
 			Plan: t.plan.milliseconds(), Read: t.read.milliseconds(), Store: t.store.milliseconds(),

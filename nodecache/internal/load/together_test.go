@@ -150,10 +150,10 @@ func TestFetchedMeanwhile(t *testing.T) {
 // stuck is a Fetcher that brings nothing until it is told to stop.
 type stuck struct{}
 
-func (stuck) Fetch(ctx context.Context, _ name.Repo, _ chunker.Digest, _ *manifest.Manifest, chunks <-chan uint32, _ client.Sink) (int64, error) {
+func (stuck) Fetch(ctx context.Context, _ name.Repo, _ chunker.Digest, _ *manifest.Manifest, chunks <-chan uint32, _ client.Sink, _ client.FetchOptions) (client.Received, error) {
 	for range each(ctx, chunks) {
 	}
-	return 0, ctx.Err()
+	return client.Received{}, ctx.Err()
 }
 
 // A place of this load that another fetches the bytes of is not held up by a place

@@ -6,6 +6,7 @@ import (
 	"github.com/ingot-ml/ingot/chunker"
 	"github.com/ingot-ml/ingot/nodecache/internal/ledger"
 	"github.com/ingot-ml/ingot/openapi"
+	"github.com/ingot-ml/ingot/registry/manifest"
 )
 
 // clearRAM takes out of the RAM what has left its account. A version that is on
@@ -29,13 +30,19 @@ func (n *Node) clearRAM(out ledger.Eviction) {
 // clearDisk takes off the disk what has left its account.
 func (n *Node) clearDisk(out ledger.Eviction) {
 	for _, k := range out.Keys {
+		if k.Files {
+			n.dropFiles(k)
+			continue
+		}
 		n.fell(k, openapi.TierDisk)
 		if !n.onDisk(k.Digest) {
 			n.config.Disk.DropManifest(k.Digest)
 		}
 	}
 	for _, c := range out.Freed {
-		n.config.Disk.Drop(c.Digest)
+		if c.Domain != filesDomain {
+			n.config.Disk.Drop(c.Digest)
+		}
 	}
 	if len(out.Keys) > 0 {
 		n.weighDocuments()
@@ -82,7 +89,20 @@ func (n *Node) demote(v *version) bool {
 		return false
 	}
 	defer n.disk.release(v.key)
-	domain := n.config.RAM.Domain(v.key.Repo.Namespace)
+	written, err := n.copyDown(v.key, m)
+	n.count(func(c *Counters) { c.Demoted += uint64(written) })
+	if err != nil || n.keepManifest(v.key, m) != nil {
+		return false
+	}
+	n.mu.Lock()
+	v.disk = true
+	n.mu.Unlock()
+	return true
+}
+
+// copyDown writes what the disk lacks of a version, from the RAM.
+func (n *Node) copyDown(k ledger.Key, m *manifest.Manifest) (written int, err error) {
+	domain := n.config.RAM.Domain(k.Repo.Namespace)
 	buf := make([]byte, 0, chunker.MaxSize)
 	ctx := context.Background() // a chunk at a time, none of which takes long
 	for _, c := range m.Chunks {
@@ -94,17 +114,11 @@ func (n *Node) demote(v *version) bool {
 			err = n.config.Disk.Put(ctx, c, plain, nil)
 		}
 		if err != nil {
-			return false
+			return written, err
 		}
-		n.count(func(c *Counters) { c.Demoted++ })
+		written++
 	}
-	if n.keepManifest(v.key, m) != nil {
-		return false
-	}
-	n.mu.Lock()
-	v.disk = true
-	n.mu.Unlock()
-	return true
+	return written, nil
 }
 
 // count changes the counters.

@@ -8,6 +8,9 @@
 //     old one stays while leases hold it.
 //   - No tier takes more than its budget: room is made before it is used.
 //   - Without a registry the node serves what it has.
+//   - What is on a GPU came from RAM, and falls back to it. Who uses it there and
+//     follows its reference is swapped when that has moved, with everybody's consent;
+//     who does not follow is told.
 //   - Whoever waits for room waits in line, until a deadline, and is then told who
 //     has it.
 package node

@@ -7,7 +7,10 @@ import (
 	"strings"
 
 	"github.com/ingot-ml/ingot/client"
+	"github.com/ingot-ml/ingot/cuda"
+	"github.com/ingot-ml/ingot/nodecache/internal/gpu"
 	"github.com/ingot-ml/ingot/nodecache/internal/ledger"
+	"github.com/ingot-ml/ingot/nodecache/internal/mover"
 	"github.com/ingot-ml/ingot/nodecache/internal/tier"
 	"github.com/ingot-ml/ingot/openapi"
 )
@@ -27,6 +30,15 @@ func told(what string, err error) error {
 		return openapi.Errorf(wire.Code, "%s: %s", what, wire.Message)
 	case errors.As(err, &full):
 		return fullError(what, full)
+	case errors.Is(err, gpu.ErrNotOn):
+		return openapi.Errorf(openapi.CodeNotFound, "%s: %v", what, err)
+	case errors.Is(err, gpu.ErrNoTensors):
+		return openapi.Errorf(openapi.CodeBadRequest, "%s: %v", what, err)
+	case errors.Is(err, gpu.ErrPause), errors.Is(err, gpu.ErrMemory), errors.Is(err, cuda.ErrOutOfMemory):
+		return openapi.Errorf(openapi.CodeBusy, "%s: %v", what, err)
+	case errors.Is(err, gpu.ErrLost), errors.Is(err, gpu.ErrClosed), errors.Is(err, mover.ErrGone),
+		errors.Is(err, mover.ErrClosed), errors.Is(err, cuda.ErrSticky), errors.Is(err, cuda.ErrNoDevice):
+		return openapi.Errorf(openapi.CodeUnavailable, "%s: %v", what, err)
 	case errors.Is(err, tier.ErrFull):
 		return openapi.Errorf(openapi.CodeNoSpace, "%s: %v", what, err)
 	case errors.Is(err, client.ErrUnreachable), errors.Is(err, context.DeadlineExceeded):
@@ -63,7 +75,7 @@ func fullError(what string, full *ledger.FullError) error {
 func holder(h ledger.Holder) string {
 	who := h.Name
 	if who == "" {
-		who = h.Key.Repo.String() + "@" + h.Key.Digest.Short()
+		who = h.Key.String()
 	}
 	switch {
 	case h.Leases > 0:

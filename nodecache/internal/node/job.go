@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ingot-ml/ingot/client"
+	"github.com/ingot-ml/ingot/nodecache/internal/bell"
 	"github.com/ingot-ml/ingot/nodecache/internal/ledger"
 	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry/manifest"
@@ -32,6 +34,8 @@ type job struct {
 	receipt  openapi.LoadReceipt
 	err      error
 	leased   []*shelf // where the version is leased until all waiters have gone
+	over     *version // whose memory it comes into, and that is not leased to anybody new; n.mu protects it
+	under    *version // that it waits for to be let go; n.mu protects it
 
 	total    atomic.Int64
 	progress atomic.Int64
@@ -43,7 +47,7 @@ type job struct {
 type arrivals struct {
 	mu   sync.Mutex
 	have []bool // nil before it is known how many there are
-	bell bell
+	bell bell.Bell
 }
 
 func (a *arrivals) expect(chunks int) {
@@ -56,7 +60,7 @@ func (a *arrivals) add(c uint32) {
 	a.mu.Lock()
 	a.have[c] = true
 	a.mu.Unlock()
-	a.bell.ring()
+	a.bell.Ring()
 }
 
 func (a *arrivals) has(c uint32) bool {
@@ -143,7 +147,10 @@ func (n *Node) do(ctx context.Context, v *version, j *job) {
 	} else if ctx.Err() == nil {
 		n.counters.Failed++
 	}
-	n.counters.Received += j.receipt.BytesReceived
+	n.counters.received(client.Received{
+		Bytes: j.receipt.BytesReceived, DeltaBytes: j.receipt.BytesReceivedDelta, BaseBytes: j.receipt.BytesReceivedBase,
+		DeltaChunks: j.receipt.ChunksDelta, BasesWrong: j.receipt.BasesWrong,
+	})
 	n.mu.Unlock()
 	if err == nil {
 		n.tell(j.key, openapi.NodeEvent{
@@ -151,12 +158,13 @@ func (n *Node) do(ctx context.Context, v *version, j *job) {
 		})
 		n.serve(j.key)
 	}
+	n.vacated(j)
 	close(j.done)
 	if last {
 		n.unlease(j)
 	}
 	n.watermark()
-	n.dirty.ring()
+	n.dirty.Ring()
 }
 
 func addSources(to *openapi.Sources, s openapi.Sources) {
@@ -165,6 +173,26 @@ func addSources(to *openapi.Sources, s openapi.Sources) {
 	to.Peer += s.Peer
 	to.Delta += s.Delta
 	to.Registry += s.Registry
+}
+
+// vacated lets everybody lease again what a job came over, or should have.
+func (n *Node) vacated(j *job) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if j.over != nil {
+		close(j.over.vacating)
+		j.over.vacating, j.over = nil, nil
+	}
+}
+
+// closed reports whether a channel is closed, through which nothing comes.
+func closed(what <-chan struct{}) bool {
+	select {
+	case <-what:
+		return true
+	default:
+		return false
+	}
 }
 
 // await waits until the channel is closed, the job is done or ctx ends, and tells
@@ -196,6 +224,11 @@ func (n *Node) stuck(j *job) error {
 	var m *manifest.Manifest
 	if v != nil {
 		m = v.manifest
+	}
+	old := j.under
+	if old != nil && old.leases > 0 {
+		defer n.mu.Unlock()
+		return openapi.Errorf(openapi.CodeBusy, "it has room only in the place of %s, which has %d leases; it comes when they end", old.key, old.leases)
 	}
 	n.mu.Unlock()
 	select {

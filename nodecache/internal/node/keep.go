@@ -30,8 +30,8 @@ func (n *Node) Changed(ref name.Ref, d chunker.Digest, like Model) {
 		like.Ref = ref
 		known := n.model(ref)
 		like = n.newModel(like).Model
-		known.Tier, known.Watch, known.Pin = like.Tier, like.Watch, like.Pin || known.Pin
-		known.IdleRAM, known.IdleDisk, known.kept = like.IdleRAM, like.IdleDisk, true
+		known.Tier, known.Device, known.Watch, known.Pin = like.Tier, like.Device, like.Watch, like.Pin || known.Pin
+		known.IdleGPU, known.IdleRAM, known.IdleDisk, known.kept = like.IdleGPU, like.IdleRAM, like.IdleDisk, true
 		known.hold = max(known.hold, like.Tier)
 		m = known
 	}
@@ -40,6 +40,9 @@ func (n *Node) Changed(ref name.Ref, d chunker.Digest, like Model) {
 		m.target = d
 	}
 	n.mu.Unlock()
+	if n.ram != nil {
+		n.ram.bell.Ring() // who waits for another version may have to give up
+	}
 	n.keep(m)
 }
 
@@ -47,6 +50,11 @@ func (n *Node) Changed(ref name.Ref, d chunker.Digest, like Model) {
 func (n *Node) keep(m *model) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.keepLocked(m)
+}
+
+// keepLocked is keep for who holds n.mu.
+func (n *Node) keepLocked(m *model) {
 	if m.keeping {
 		m.again()
 		return
@@ -106,12 +114,14 @@ func (n *Node) keepOnce(m *model) (done bool, err error) {
 	n.mu.Lock()
 	to, target := n.stageTo(m), m.target
 	v := n.versions[m.key(target)]
-	there := !target.IsZero() && m.current == target && (to == openapi.TierNone || v.in(to) || v.tier() > to)
+	served, behind := !target.IsZero() && m.current == target, len(m.left) > 0
+	there := served && !behind && (to == openapi.TierNone || n.stays(m, v, to))
 	if n.ctx.Err() != nil || there || target.IsZero() && to == openapi.TierNone {
 		m.keeping = false
 		n.mu.Unlock()
 		return true, nil
 	}
+	at := v.tier()
 	n.mu.Unlock()
 	if target.IsZero() {
 		d, err := n.resolve(n.ctx, m.Ref)
@@ -122,26 +132,52 @@ func (n *Node) keepOnce(m *model) (done bool, err error) {
 		}
 		return false, err
 	}
-	if to == openapi.TierNone {
+	switch {
+	case served && behind:
+		err = n.follow(m)
+	case to == openapi.TierNone:
 		n.serve(m.key(target)) // what is not on the node moves by name alone
-		return false, nil
+	case to == openapi.TierGPU && at >= openapi.TierRAM:
+		err = n.keepOnGPU(m, m.key(target))
+	default:
+		_, err = n.bring(n.ctx, m.key(target), min(to, openapi.TierRAM))
 	}
-	if _, err := n.bring(n.ctx, m.key(target), to); err != nil {
-		return false, err
+	if err != nil && n.overtaken(m, target) {
+		return false, nil // it is not wanted any more, so nothing is to be waited for
 	}
-	return false, nil
+	return false, err
+}
+
+// overtaken reports whether m is to be another version than target by now.
+func (n *Node) overtaken(m *model, target chunker.Digest) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return m.target != target
+}
+
+// stays reports whether a version is where it should be, or in a faster tier. n.mu
+// is held.
+func (n *Node) stays(m *model, v *version, to openapi.Tier) bool {
+	if g, err := n.named(m.Device); to == openapi.TierGPU && m.Device != "" {
+		return err == nil && g.Has(v.key)
+	}
+	return v.in(to) || v.tier() > to
 }
 
 // stageTo is the tier that a new version of m should come to: where the model
 // should be, but no higher than where it is, unless it is configured so. n.mu is
 // held.
 func (n *Node) stageTo(m *model) openapi.Tier {
-	if n.ram == nil {
-		return min(m.hold, openapi.TierDisk)
+	fastest := openapi.TierGPU
+	switch {
+	case n.ram == nil:
+		fastest = openapi.TierDisk
+	case len(n.config.GPUs) == 0:
+		fastest = openapi.TierRAM
 	}
 	at := openapi.TierNone
 	if !m.current.IsZero() {
 		at = n.versions[m.key(m.current)].tier()
 	}
-	return min(m.hold, max(at, m.Tier))
+	return min(fastest, m.hold, max(at, m.Tier))
 }

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"sync"
@@ -26,6 +27,7 @@ type Lease struct {
 	window   *window
 	moved    mailbox
 	release  sync.Once
+	files    bool            // those of the version are leased too
 	used     map[uint64]bool // segments; nil before they are known. Only who saves the state uses it
 }
 
@@ -43,20 +45,24 @@ func (n *Node) Lease(ctx context.Context, o LeaseOrder, waiting func(done, total
 	if err != nil {
 		return nil, told(what, err)
 	}
+	d, stays := n.comes(o.Ref, d)
 	k := ledger.Key{Repo: o.Ref.Repo, Digest: d}
 	n.hit(k)
 	var l *Lease
 	if l = n.leasePresent(o, k); l == nil && o.Mode == openapi.LeaseWindow {
 		l, err = n.leaseWindow(bounded, o, k)
 	} else if l == nil {
-		l, err = n.lease(bounded, o, k, waiting)
+		l, err = n.lease(bounded, o, k, stays, waiting)
+	}
+	if errors.Is(err, errStays) {
+		return n.Lease(ctx, o, waiting) // as if it had asked now
 	}
 	if err != nil {
 		n.forgetModel(o.Ref)
 		return nil, told(what, err)
 	}
 	n.events.tell(openapi.NodeEvent{Type: openapi.EventLeased, Ref: o.Ref.String(), Version: d.String(), Tier: openapi.TierRAM, Message: o.Client})
-	n.dirty.ring()
+	n.dirty.Ring()
 	return l, nil
 }
 
@@ -87,11 +93,33 @@ func (n *Node) pick(ctx context.Context, ref name.Ref) (chunker.Digest, error) {
 	return d, nil
 }
 
+// errStays reports a version that has not left its memory to the one that was waited
+// for.
+var errStays = errors.New("the version before it is leased again")
+
+// comes returns the version to lease instead of d, if that is about to leave its memory
+// to it: stays is closed when d can be leased again.
+func (n *Node) comes(ref name.Ref, d chunker.Digest) (_ chunker.Digest, stays <-chan struct{}) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	m := n.models[ref]
+	if m == nil || m.current != d || m.target == d {
+		return d, nil
+	}
+	v := n.versions[m.key(d)]
+	if v == nil || v.vacating == nil {
+		return d, nil
+	}
+	return m.target, v.vacating
+}
+
 // hit counts in which tier a lease finds its version.
 func (n *Node) hit(k ledger.Key) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	switch n.versions[k].tier() {
+	case openapi.TierGPU:
+		n.counters.Hits.GPU++
 	case openapi.TierRAM:
 		n.counters.Hits.RAM++
 	case openapi.TierDisk:
@@ -102,13 +130,17 @@ func (n *Node) hit(k ledger.Key) {
 }
 
 // lease leases a version that is to be in RAM as a whole.
-func (n *Node) lease(ctx context.Context, o LeaseOrder, k ledger.Key, waiting func(done, total int64)) (*Lease, error) {
+func (n *Node) lease(ctx context.Context, o LeaseOrder, k ledger.Key, stays <-chan struct{}, waiting func(done, total int64)) (*Lease, error) {
 	j := n.join(k, openapi.TierRAM, o.First)
-	until := (<-chan struct{})(nil)
-	if o.Mode == openapi.LeaseStream {
+	until := stays
+	if o.Mode == openapi.LeaseStream && stays == nil {
 		until = j.admitted
 	}
-	if err := n.await(ctx, j, until, waiting); err != nil {
+	err := n.await(ctx, j, until, waiting)
+	if stays != nil && closed(stays) && !(closed(j.done) && j.err == nil) {
+		err = errStays
+	}
+	if err != nil {
 		n.leave(j)
 		return nil, err
 	}
@@ -147,6 +179,7 @@ func (n *Node) newLease(o LeaseOrder, k ledger.Key) *Lease {
 	v := n.version(k)
 	v.leases++
 	l := &Lease{node: n, ref: o.Ref, key: k, manifest: v.manifest, order: o, moved: newMailbox()}
+	l.files = n.disk.ledger.Lease(k.AsFiles(), n.config.Now()) == nil
 	m := n.model(o.Ref)
 	m.leases[l] = struct{}{}
 	m.hold, m.lastUse = max(m.hold, openapi.TierRAM), n.config.Now()
@@ -182,7 +215,7 @@ func (l *Lease) Segment(id uint64) (Segment, error) {
 
 // Moved gets the version that the reference names now whenever that changes; of
 // several, the last.
-func (l *Lease) Moved() <-chan chunker.Digest { return l.moved }
+func (l *Lease) Moved() <-chan Move { return l.moved }
 
 // Arrivals yields every tensor as soon as it is there: those that were asked for
 // first, then the others in the order of the files. It ends early with the error
@@ -220,7 +253,7 @@ func (l *Lease) wait(ctx context.Context, a Arrival) error {
 	}
 	for _, c := range l.tensors.chunks(a) {
 		for !l.job.arrived.has(c) {
-			rung := l.job.arrived.bell.next()
+			rung := l.job.arrived.bell.Next()
 			if l.job.arrived.has(c) {
 				break
 			}
@@ -263,13 +296,16 @@ func (l *Lease) end() {
 	} else {
 		n.ram.release(l.key)
 	}
+	if l.files {
+		n.ReleaseFiles(l.key)
+	}
 	if l.job != nil {
 		n.leave(l.job)
 	}
 	n.settle(l.key)
 	n.forgetModel(l.ref)
 	n.events.tell(openapi.NodeEvent{Type: openapi.EventReleased, Ref: l.ref.String(), Version: l.key.Digest.String(), Tier: openapi.TierRAM, Message: l.order.Client})
-	n.dirty.ring()
+	n.dirty.Ring()
 }
 
 func (l *Lease) domain() *ram.Domain { return l.node.config.RAM.Domain(l.key.Repo.Namespace) }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ingot-ml/ingot/chunker"
+	"github.com/ingot-ml/ingot/client"
 	"github.com/ingot-ml/ingot/nodecache/internal/ledger"
 	"github.com/ingot-ml/ingot/nodecache/internal/load"
 	"github.com/ingot-ml/ingot/nodecache/internal/plan"
@@ -27,14 +28,26 @@ func (n *Node) load(ctx context.Context, v *version, j *job) error {
 	}
 	n.mu.Lock()
 	v.manifest, v.total, v.chunks = m, int64(m.ChunkBytes()), len(m.Chunks)
-	before := v.disk
 	n.mu.Unlock()
 	j.total.Store(v.total)
 	j.arrived.expect(len(m.Chunks))
 
-	onDisk, err := n.admit(ctx, j, m)
+	onDisk, err := n.admitDisk(ctx, j, m)
 	if err != nil {
 		return err
+	}
+	if j.tier == openapi.TierRAM {
+		if from, ok := n.under(j.key, m); ok {
+			err := n.patch(ctx, v, j, from, onDisk)
+			if !errors.Is(err, errUnpatched) {
+				return err
+			}
+			n.config.Logger.Info("version does not come over the one before it", "repo", j.key.Repo.String(), "version", j.key.Digest.Short(), "err", err)
+		}
+		if err := n.ram.admit(ctx, n.entry(j.key, openapi.TierRAM, m)); err != nil {
+			return err
+		}
+		j.leased = append(j.leased, n.ram)
 	}
 	close(j.admitted)
 	if err := n.loads.Acquire(ctx, 1); err != nil {
@@ -43,14 +56,23 @@ func (n *Node) load(ctx context.Context, v *version, j *job) error {
 	defer n.loads.Release(1)
 	waited := n.config.Now().Sub(began)
 
-	p := n.plan(j.key, j.tier, m, j.first)
-	result, err := load.Run(ctx, n.order(j, m, p, onDisk))
-	n.fill(j, m, p, result)
+	p, held := n.plan(j.key, j.tier, m, j.first)
+	result, err := load.Run(ctx, n.order(j, m, p, held, onDisk))
+	n.fill(j, m, result)
 	j.receipt.Phases.Wait = milliseconds(waited)
 	if err != nil {
 		return err
 	}
-	stored := onDisk && result.StoreErr == nil
+	n.loaded(v, j, m, onDisk && result.StoreErr == nil)
+	return nil
+}
+
+// loaded notes that a version is where its job was to bring it, and whether all of it
+// is on the disk too.
+func (n *Node) loaded(v *version, j *job, m *manifest.Manifest, stored bool) {
+	n.mu.Lock()
+	before := v.disk
+	n.mu.Unlock()
 	if stored && !before {
 		stored = n.keepManifest(j.key, m) == nil
 	}
@@ -58,50 +80,49 @@ func (n *Node) load(ctx context.Context, v *version, j *job) error {
 	v.disk = v.disk || stored
 	v.ram = v.ram || j.tier == openapi.TierRAM
 	n.mu.Unlock()
-	return nil
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-// admit makes room in the tier, and before that on the disk, where what is in a
-// faster tier is kept too if there is room without waiting.
-func (n *Node) admit(ctx context.Context, j *job, m *manifest.Manifest) (onDisk bool, err error) {
+// admitDisk makes room on the disk, where what is in a faster tier is kept too if
+// there is room without waiting.
+func (n *Node) admitDisk(ctx context.Context, j *job, m *manifest.Manifest) (onDisk bool, err error) {
 	e := n.entry(j.key, openapi.TierDisk, m)
 	if j.tier == openapi.TierDisk {
-		err = n.disk.admit(ctx, e)
-	} else {
-		err = n.disk.try(e)
-	}
-	if err == nil {
-		j.leased, onDisk = append(j.leased, n.disk), true
-	}
-	if j.tier == openapi.TierDisk {
-		return onDisk, err
-	}
-	if err != nil {
+		if err := n.disk.admit(ctx, e); err != nil {
+			return false, err
+		}
+	} else if err := n.disk.try(e); err != nil {
 		n.config.Logger.Warn("version is not kept on the disk", "repo", j.key.Repo.String(), "version", j.key.Digest.Short(), "err", err)
+		return false, nil
 	}
-	if err := n.ram.admit(ctx, n.entry(j.key, openapi.TierRAM, m)); err != nil {
-		return onDisk, err
-	}
-	j.leased = append(j.leased, n.ram)
-	return onDisk, nil
+	j.leased = append(j.leased, n.disk)
+	return true, nil
 }
 
-// plan says where the chunks of a version come from.
-func (n *Node) plan(k ledger.Key, to openapi.Tier, m *manifest.Manifest, first []string) plan.Plan {
+// plan says where the chunks of a version come from, and which versions have bases for
+// those that may come as deltas.
+func (n *Node) plan(k ledger.Key, to openapi.Tier, m *manifest.Manifest, first []string) (plan.Plan, []client.Held) {
 	have := []plan.Have{{Source: plan.Disk, Has: n.config.Disk.Has}}
 	if to == openapi.TierRAM {
 		domain := n.config.RAM.Domain(k.Repo.Namespace)
 		have = []plan.Have{{Source: plan.RAM, Has: domain.Has}, have[0]}
 	}
-	return plan.Make(m, have, first)
+	p := plan.Make(m, have, first)
+	if p.Count[plan.Registry] == 0 || n.config.Registry == nil {
+		return p, nil
+	}
+	held := n.held(k, m)
+	if len(held) == 0 {
+		return p, nil
+	}
+	return plan.Make(m, append(have, related(m, held)), first), held
 }
 
 // order is the load of a job in the words of package load.
-func (n *Node) order(j *job, m *manifest.Manifest, p plan.Plan, onDisk bool) load.Order {
+func (n *Node) order(j *job, m *manifest.Manifest, p plan.Plan, held []client.Held, onDisk bool) load.Order {
 	o := load.Order{
-		Repo: j.key.Repo, Digest: j.key.Digest, Manifest: m, Plan: p,
+		Repo: j.key.Repo, Digest: j.key.Digest, Manifest: m, Plan: p, Held: held,
 		Source: n.config.Disk, Flights: n.flights, Workers: n.config.Workers,
 		Arrived: func(c uint32) {
 			j.arrived.add(c)
@@ -140,9 +161,11 @@ func (n *Node) damaged(d chunker.Digest) {
 }
 
 // fill writes the receipt.
-func (n *Node) fill(j *job, m *manifest.Manifest, p plan.Plan, r load.Result) {
+func (n *Node) fill(j *job, m *manifest.Manifest, r load.Result) {
 	j.receipt.BytesTotal, j.receipt.ChunksTotal = int64(m.ChunkBytes()), len(m.Chunks)
-	j.receipt.BytesReceived, j.receipt.ChunksNew = r.Received, r.ChunksNew
+	j.receipt.BytesReceived, j.receipt.ChunksNew = r.Received.Bytes, r.ChunksNew
+	j.receipt.BytesReceivedDelta, j.receipt.BytesReceivedBase = r.Received.DeltaBytes, r.Received.BaseBytes
+	j.receipt.ChunksDelta, j.receipt.BasesWrong = r.Received.DeltaChunks, r.Received.BasesWrong
 	j.receipt.Sources, j.receipt.Phases = r.Sources, r.Phases
 	j.receipt.BytesReused = r.Sources.Disk + r.Sources.RAM
 }
@@ -150,6 +173,19 @@ func (n *Node) fill(j *job, m *manifest.Manifest, p plan.Plan, r load.Result) {
 // manifest returns the document of a version, from memory, the disk or the
 // registry.
 func (n *Node) manifest(ctx context.Context, k ledger.Key) (*manifest.Manifest, error) {
+	if m, err := n.manifestHere(k); err == nil {
+		return m, nil
+	}
+	if n.config.Registry == nil {
+		return nil, errNoRegistry
+	}
+	m, _, err := n.config.Registry.Manifest(ctx, name.Ref{Repo: k.Repo, Digest: k.Digest})
+	n.Reached(err)
+	return m, err
+}
+
+// manifestHere is manifest without the registry.
+func (n *Node) manifestHere(k ledger.Key) (*manifest.Manifest, error) {
 	n.mu.Lock()
 	var m *manifest.Manifest
 	if v := n.versions[k]; v != nil {
@@ -159,17 +195,11 @@ func (n *Node) manifest(ctx context.Context, k ledger.Key) (*manifest.Manifest, 
 	if m != nil {
 		return m, nil
 	}
-	if doc, err := n.config.Disk.Manifest(k.Digest); err == nil {
-		if m, err := manifest.Parse(doc); err == nil {
-			return m, nil
-		}
+	doc, err := n.config.Disk.Manifest(k.Digest)
+	if err != nil {
+		return nil, err
 	}
-	if n.config.Registry == nil {
-		return nil, errNoRegistry
-	}
-	m, _, err := n.config.Registry.Manifest(ctx, name.Ref{Repo: k.Repo, Digest: k.Digest})
-	n.Reached(err)
-	return m, err
+	return manifest.Parse(doc)
 }
 
 // keepManifest keeps the document of a version on the disk, so that the node
@@ -187,10 +217,18 @@ func (n *Node) keepManifest(k ledger.Key, m *manifest.Manifest) error {
 }
 
 // Plan says what a load would move, and changes nothing.
-func (n *Node) Plan(ctx context.Context, ref name.Ref, to openapi.Tier) (openapi.LoadReceipt, error) {
+func (n *Node) Plan(ctx context.Context, o LoadOrder) (openapi.LoadReceipt, error) {
+	ref, to := o.Ref, o.Tier
 	what := fmt.Sprintf("plan %s", ref)
-	if n.shelf(to) == nil {
+	if to == openapi.TierGPU && len(n.config.GPUs) == 0 {
+		return openapi.LoadReceipt{}, n.noGPU(what)
+	}
+	by := min(to, openapi.TierRAM) // what is to be on a GPU comes into RAM first
+	if n.shelf(by) == nil {
 		return openapi.LoadReceipt{}, noTier(what, to)
+	}
+	if _, err := n.named(o.Device); err != nil && o.Device != "" {
+		return openapi.LoadReceipt{}, told(what, err)
 	}
 	d, err := n.resolve(ctx, ref)
 	if err != nil {
@@ -201,14 +239,17 @@ func (n *Node) Plan(ctx context.Context, ref name.Ref, to openapi.Tier) (openapi
 	if err != nil {
 		return openapi.LoadReceipt{}, told(what, err)
 	}
-	if err := n.shelf(to).blocked(n.entry(k, to, m)); errors.Is(err, ledger.ErrTooLarge) {
+	if err := n.shelf(by).blocked(n.entry(k, by, m)); errors.Is(err, ledger.ErrTooLarge) {
+		if by != to {
+			err = told(intoRAM, err)
+		}
 		return openapi.LoadReceipt{}, told(what, err)
 	}
-	p := n.plan(k, to, m, nil)
+	p, _ := n.plan(k, by, m, nil)
 	s := p.Sources()
 	return openapi.LoadReceipt{
 		Ref: ref.String(), Version: d, Tier: to, BytesTotal: int64(m.ChunkBytes()), ChunksTotal: len(m.Chunks),
-		BytesReused: s.Disk + s.RAM, ChunksNew: p.Count[plan.Registry], Sources: s,
+		BytesReused: s.Disk + s.RAM, ChunksNew: p.Count[plan.Registry] + p.Count[plan.Delta], Sources: s,
 	}, nil
 }
 

@@ -1,7 +1,10 @@
 package node
 
 import (
+	"slices"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 
 	"github.com/ingot-ml/ingot/chunker"
 	"github.com/ingot-ml/ingot/nodecache/internal/ledger"
@@ -14,8 +17,10 @@ import (
 type Model struct {
 	Ref               name.Ref
 	Tier              openapi.Tier // where it should be; none for when it is asked for
+	Device            string       // UUID of the GPU, if Tier is that; empty for any
 	Watch, Pin        bool
-	IdleRAM, IdleDisk time.Duration // 0 is the node's, less is never
+	IdleGPU           time.Duration // 0 is the node's, less is never
+	IdleRAM, IdleDisk time.Duration
 }
 
 // model is a reference that the node knows.
@@ -32,12 +37,20 @@ type model struct {
 	deleted         bool // the registry has no such tag any more
 	failed          error
 	lastUse         time.Time
-	leases          map[*Lease]struct{}
-	declared        map[*Declared]bool
-	wake            chan struct{} // tells a keeper to try again at once
+	// device is the UUID of the GPU on which it was last. left are versions that were
+	// served and that are to be replaced there. turn is of who moves it on GPUs.
+	device   string
+	left     []ledger.Key
+	turn     *semaphore.Weighted
+	leases   map[*Lease]struct{}
+	declared map[*Declared]bool
+	wake     chan struct{} // tells a keeper to try again at once
 }
 
 func (n *Node) newModel(m Model) *model {
+	if m.IdleGPU == 0 {
+		m.IdleGPU = n.config.IdleGPU
+	}
 	if m.IdleRAM == 0 {
 		m.IdleRAM = n.config.IdleRAM
 	}
@@ -47,6 +60,7 @@ func (n *Node) newModel(m Model) *model {
 	return &model{
 		Model: m, hold: m.Tier, kept: true, current: m.Ref.Digest, target: m.Ref.Digest,
 		lastUse: n.config.Now(), leases: map[*Lease]struct{}{}, declared: map[*Declared]bool{}, wake: make(chan struct{}, 1),
+		turn: semaphore.NewWeighted(1),
 	}
 }
 
@@ -71,17 +85,21 @@ type version struct {
 	manifest  *manifest.Manifest // nil when it has to be read again
 	total     int64              // plain bytes of its chunks
 	chunks    int
-	disk, ram bool // all of it is there
+	disk, ram bool  // all of it is there
+	gpus      []GPU // of the node, which know what they have
 	leases    int
 	jobs      map[openapi.Tier]*job
 	held      int // jobs that have not let go of it: those in jobs, and those whose waiters take over
+	// vacating is set while another version waits to come into its memory, and nobody
+	// new leases it there; it is closed when that ends.
+	vacating chan struct{}
 }
 
 // version returns what is known of k, and makes it known. n.mu is held.
 func (n *Node) version(k ledger.Key) *version {
 	v := n.versions[k]
 	if v == nil {
-		v = &version{key: k, jobs: map[openapi.Tier]*job{}}
+		v = &version{key: k, gpus: n.config.GPUs, jobs: map[openapi.Tier]*job{}}
 		n.versions[k] = v
 	}
 	return v
@@ -92,6 +110,8 @@ func (v *version) tier() openapi.Tier {
 	switch {
 	case v == nil:
 		return openapi.TierNone
+	case v.onGPU():
+		return openapi.TierGPU
 	case v.ram:
 		return openapi.TierRAM
 	case v.disk:
@@ -100,15 +120,29 @@ func (v *version) tier() openapi.Tier {
 	return openapi.TierNone
 }
 
-// in reports whether all of v is in the tier.
-func (v *version) in(t openapi.Tier) bool {
-	return v != nil && (t == openapi.TierRAM && v.ram || t == openapi.TierDisk && v.disk)
+// onGPU reports whether a GPU has all of v.
+func (v *version) onGPU() bool {
+	return slices.ContainsFunc(v.gpus, func(g GPU) bool { return g.Has(v.key) })
 }
 
-// wanted reports whether some model serves k, or is about to. n.mu is held.
+// in reports whether all of v is in the tier.
+func (v *version) in(t openapi.Tier) bool {
+	switch {
+	case v == nil:
+		return false
+	case t == openapi.TierGPU:
+		return v.onGPU()
+	case t == openapi.TierRAM:
+		return v.ram
+	}
+	return t == openapi.TierDisk && v.disk
+}
+
+// wanted reports whether some model serves k, or is about to, or is to replace it
+// on a GPU. n.mu is held.
 func (n *Node) wanted(k ledger.Key) bool {
 	for _, m := range n.models {
-		if m.Ref.Repo == k.Repo && (m.current == k.Digest || m.target == k.Digest) {
+		if m.Ref.Repo == k.Repo && (m.current == k.Digest || m.target == k.Digest) || slices.Contains(m.left, k) {
 			return true
 		}
 	}
@@ -144,12 +178,15 @@ func (n *Node) settle(k ledger.Key) {
 		n.mu.Unlock()
 		return // settled when they let go, or by the next node
 	}
-	idle := !n.wanted(k) && v.leases == 0
+	idle := !n.wanted(k) && v.leases == 0 && n.mappings(k) == 0
 	noRAM, noDisk := !v.ram || idle, !v.disk || idle
 	if idle {
 		v.ram = false // nobody leases it between here and there
 	}
 	n.mu.Unlock()
+	if idle {
+		_, _ = n.offGPU(k) // leased: settled again when that ends
+	}
 	if noRAM && n.ram != nil && n.ram.ledger.Has(k) {
 		_, _ = n.ram.remove(k) // leased: settled again when that ends
 	}
@@ -164,7 +201,7 @@ func (n *Node) forget(k ledger.Key) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	v := n.versions[k]
-	if v == nil || v.held > 0 || v.leases > 0 || v.ram {
+	if v == nil || v.held > 0 || v.leases > 0 || v.ram || v.onGPU() || n.mappings(k) > 0 {
 		return
 	}
 	v.manifest = nil

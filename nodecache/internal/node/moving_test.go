@@ -35,13 +35,14 @@ func TestLeasesOfMovingTag(t *testing.T) {
 		for ctx.Err() == nil {
 			for d := range tags {
 				h.Changed(moving, d, like)
+				time.Sleep(time.Millisecond) // or nobody else has a turn
 			}
 		}
 	})
 	var readers sync.WaitGroup
 	for range 4 {
 		readers.Go(func() {
-			for range 15 {
+			for range 6 {
 				l, err := h.Lease(ctx, node.LeaseOrder{Ref: moving}, nil)
 				if errors.Is(err, &openapi.Error{Code: openapi.CodeNotFound}) {
 					continue // the registry has no such tag, and is asked before the first version is there
@@ -62,6 +63,11 @@ func TestLeasesOfMovingTag(t *testing.T) {
 	readers.Wait()
 	stop()
 	wg.Wait()
+	defer func() {
+		if t.Failed() {
+			t.Logf("at the end: %+v, %+v", h.Status().Tiers, h.model("moving"))
+		}
+	}()
 	until(t, "the last version is all that is there", func() bool {
 		s := h.Status()
 		m := h.model("moving")

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/ingot-ml/ingot/chunker"
+	"github.com/ingot-ml/ingot/nodecache/internal/bell"
 	"github.com/ingot-ml/ingot/nodecache/internal/disk"
 	"github.com/ingot-ml/ingot/nodecache/internal/ledger"
 	"github.com/ingot-ml/ingot/nodecache/internal/load"
@@ -30,6 +31,7 @@ type Registry interface {
 	load.Fetcher
 	Resolve(ctx context.Context, ref name.Ref) (chunker.Digest, error)
 	Manifest(ctx context.Context, ref name.Ref) (*manifest.Manifest, chunker.Digest, error)
+	Plain(ctx context.Context, repo name.Repo, digest chunker.Digest, m *manifest.Manifest, chunk uint32, room []byte) ([]byte, error)
 }
 
 // Config is what a Node works with.
@@ -39,16 +41,32 @@ type Config struct {
 	RAM           *ram.Tier // nil for a node without
 	DiskLimits    ledger.Limits
 	RAMLimits     ledger.Limits
-	High, Low     int64 // watermarks of the disk in bytes
+	GPUs          []GPU  // distinct
+	GPUState      string // openapi.GPUReady, or why there are none
+	GPUMessage    string // more about that
+	High, Low     int64  // watermarks of the disk in bytes
 	Registry      Registry
 	RegistryURL   string
-	Wait          time.Duration // for a version that is not there
-	IdleRAM       time.Duration // 0 is never
-	IdleDisk      time.Duration
-	Workers       int // that read the disk for a load or window; 0 is twice the cores, and 16 at least
-	Models        []Model
-	Now           func() time.Time
-	Logger        *slog.Logger
+	// Look asks the registry where a tag is, for who cannot wait long; nil without one.
+	Look     func(ctx context.Context, ref name.Ref) (chunker.Digest, error)
+	Wait     time.Duration // for a version that is not there
+	IdleGPU  time.Duration // 0 is never
+	IdleRAM  time.Duration
+	IdleDisk time.Duration
+	// Vacate is how long those who lease a version have to let it go for the next one;
+	// 0 is DefaultVacate. PatchMemory is what it takes meanwhile beside both, in bytes; 0
+	// is DefaultPatchMemory.
+	Vacate      time.Duration
+	PatchMemory int64
+	Workers     int // that read the disk for a load or window; 0 is twice the cores, and 16 at least
+	Models      []Model
+	// DropFiles removes the files of a version that have left the account of the disk;
+	// Moved hears when references are served from other versions. Both may be nil, and
+	// do not call the Node.
+	DropFiles func(ledger.Key)
+	Moved     func()
+	Now       func() time.Time
+	Logger    *slog.Logger
 }
 
 // Node holds versions in tiers. It is safe for concurrent use.
@@ -60,7 +78,7 @@ type Node struct {
 	ram     *shelf // nil for none
 	flights *load.Flights
 	loads   *semaphore.Weighted
-	dirty   bell // rings when what save keeps has changed
+	dirty   bell.Bell // rings when what save keeps has changed
 	work    sync.WaitGroup
 	ctx     context.Context // of everything that goes on behind the calls
 	stop    context.CancelFunc
@@ -70,7 +88,9 @@ type Node struct {
 	models   map[name.Ref]*model
 	versions map[ledger.Key]*version
 	orphans  map[string]*orphan
+	mapped   map[*GPULease]struct{}
 	registry openapi.RegistryState
+	asked    time.Time // when the registry did not answer
 	counters Counters
 }
 
@@ -78,11 +98,13 @@ type Node struct {
 // the tiers.
 func Open(c Config) (*Node, error) {
 	c.Workers = cmp.Or(c.Workers, max(16, 2*runtime.GOMAXPROCS(0)))
+	c.Vacate, c.PatchMemory = cmp.Or(c.Vacate, DefaultVacate), cmp.Or(c.PatchMemory, DefaultPatchMemory)
 	ctx, stop := context.WithCancel(context.Background())
 	n := &Node{
 		config: c, started: c.Now(), events: newEvents(c.Now), ctx: ctx, stop: stop,
 		flights: load.NewFlights(), loads: semaphore.NewWeighted(loadsAtATime),
 		models: map[name.Ref]*model{}, versions: map[ledger.Key]*version{}, orphans: map[string]*orphan{},
+		mapped:   map[*GPULease]struct{}{},
 		registry: openapi.RegistryState{URL: c.RegistryURL, Since: c.Now(), Error: "it was not asked yet"},
 	}
 	n.disk = newShelf(openapi.TierDisk, ledger.New(c.DiskLimits, c.Disk.Cost), c.Now)

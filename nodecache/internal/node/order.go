@@ -4,8 +4,27 @@ import (
 	"os"
 	"time"
 
+	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry/name"
 )
+
+// LoadOrder is what somebody wants brought.
+type LoadOrder struct {
+	Ref      name.Ref
+	Tier     openapi.Tier
+	Deadline time.Duration // of the wait for room; 0 is the node's
+	// What follows is for the tier gpu.
+	Device string // UUID; empty for the one with the most room
+	Hint   bool   // only into room that is free, and behind the call
+}
+
+// SwapOrder has those who use a version on a GPU use another.
+type SwapOrder struct {
+	From, To name.Ref
+	Device   string        // UUID; empty for the one that From is on
+	Deadline time.Duration // of the waits for room and for those who pause; 0 is the node's
+	Priority int           // among those who wait
+}
 
 // LeaseOrder is what somebody wants to use.
 type LeaseOrder struct {
@@ -15,6 +34,12 @@ type LeaseOrder struct {
 	First    []string      // tensors to bring before all others
 	Client   string        // who asks, for people
 	PID      int           // of the client's process on this machine; 0 when unknown
+
+	// What follows is for a lease on a GPU.
+	Device   string // UUID; empty for the one with the most room
+	Priority int    // among those who wait
+	Yield    bool   // the client gives its room to others when it is asked to
+	Follow   bool   // the client is swapped to what Ref names, whenever that changes
 }
 
 // Place is where the bytes of a chunk lie in RAM.

@@ -9,7 +9,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/ingot-ml/ingot/chunker"
 	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry/name"
 )
@@ -186,15 +185,15 @@ func (n *Node) Declare(_ context.Context, d openapi.LeaseDeclare, segments []Orp
 	if m := n.models[ref]; m != nil && !m.current.IsZero() {
 		m.declared[said] = true
 		if m.current != d.Version {
-			said.moved.tell(ref, m.current)
+			said.moved.tell(ref, Move{Version: m.current})
 		}
 	}
-	n.dirty.ring()
+	n.dirty.Ring()
 	return said, nil
 }
 
 // Moved is as that of a Lease.
-func (d *Declared) Moved() <-chan chunker.Digest { return d.moved }
+func (d *Declared) Moved() <-chan Move { return d.moved }
 
 // Release is for a client that has let go what it declared. It may be called
 // again.
@@ -209,7 +208,7 @@ func (d *Declared) Release() {
 	}
 	n.mu.Unlock()
 	n.reapOrphans()
-	n.dirty.ring()
+	n.dirty.Ring()
 }
 
 // reapOrphans stops counting memory that nobody has any more.

@@ -26,6 +26,14 @@ func (n *Node) within(ctx context.Context, deadline time.Duration) (context.Cont
 // resolve returns the version that ref names now; if the registry can't be asked,
 // the one that the node serves.
 func (n *Node) resolve(ctx context.Context, ref name.Ref) (chunker.Digest, error) {
+	if n.config.Registry == nil {
+		return n.resolveBy(ctx, ref, nil)
+	}
+	return n.resolveBy(ctx, ref, n.config.Registry.Resolve)
+}
+
+// resolveBy is resolve with who asks the registry.
+func (n *Node) resolveBy(ctx context.Context, ref name.Ref, ask func(context.Context, name.Ref) (chunker.Digest, error)) (chunker.Digest, error) {
 	if !ref.Digest.IsZero() {
 		return ref.Digest, nil
 	}
@@ -35,7 +43,7 @@ func (n *Node) resolve(ctx context.Context, ref name.Ref) (chunker.Digest, error
 		current = m.current
 	}
 	n.mu.Unlock()
-	if n.config.Registry == nil {
+	if ask == nil {
 		if current.IsZero() {
 			return current, errNoRegistry
 		}
@@ -46,7 +54,7 @@ func (n *Node) resolve(ctx context.Context, ref name.Ref) (chunker.Digest, error
 		asking, cancel = context.WithTimeout(ctx, askFor)
 	}
 	defer cancel()
-	d, err := n.config.Registry.Resolve(asking, ref)
+	d, err := ask(asking, ref)
 	if asking.Err() != nil && ctx.Err() == nil {
 		err = fmt.Errorf("%w: %w", err, client.ErrUnreachable)
 	}
@@ -70,7 +78,7 @@ func (n *Node) Reached(err error) {
 	}
 	n.registry.Error = ""
 	if gone {
-		n.registry.Error = err.Error()
+		n.registry.Error, n.asked = err.Error(), n.config.Now()
 	}
 	n.mu.Unlock()
 	if !changed {
@@ -94,33 +102,52 @@ func (n *Node) Following(how string) {
 }
 
 // Load brings the version that ref names now into the tier and serves it.
-func (n *Node) Load(ctx context.Context, ref name.Ref, to openapi.Tier, deadline time.Duration) (openapi.LoadReceipt, error) {
+func (n *Node) Load(ctx context.Context, o LoadOrder) (openapi.LoadReceipt, error) {
+	ref, to := o.Ref, o.Tier
 	what := fmt.Sprintf("load %s into %s", ref, to)
+	if to == openapi.TierGPU && len(n.config.GPUs) == 0 {
+		return openapi.LoadReceipt{}, n.noGPU(what)
+	}
+	if to == openapi.TierGPU {
+		receipt, err := n.loadGPU(ctx, o)
+		return receipt, told(what, err)
+	}
 	if n.shelf(to) == nil {
 		return openapi.LoadReceipt{}, noTier(what, to)
 	}
-	ctx, cancel := n.within(ctx, deadline)
+	ctx, cancel := n.within(ctx, o.Deadline)
 	defer cancel()
 	d, err := n.resolve(ctx, ref)
 	if err != nil {
 		return openapi.LoadReceipt{}, told(what, err)
 	}
-	n.mu.Lock()
-	m := n.model(ref)
-	before := m.target
-	m.target, m.lastUse = d, n.config.Now()
-	n.mu.Unlock()
+	m, before := n.aim(ref, d)
 	receipt, err := n.bring(ctx, m.key(d), to)
 	receipt.Ref = ref.String()
+	n.aimed(m, d, before, to, err)
+	return receipt, told(what, err)
+}
+
+// aim makes d the version that ref is to be served from, and returns which was to
+// be before.
+func (n *Node) aim(ref name.Ref, d chunker.Digest) (m *model, before chunker.Digest) {
 	n.mu.Lock()
-	if err != nil && m.target == d {
+	defer n.mu.Unlock()
+	m = n.model(ref)
+	before, m.target, m.lastUse = m.target, d, n.config.Now()
+	return m, before
+}
+
+// aimed notes how that has ended.
+func (n *Node) aimed(m *model, d, before chunker.Digest, to openapi.Tier, err error) {
+	n.mu.Lock()
+	if err != nil && m.target == d && m.current != d {
 		m.target = before
 	} else if err == nil {
 		m.hold, m.failed = max(m.hold, to), nil
 	}
 	n.mu.Unlock()
-	n.forgetModel(ref)
-	return receipt, told(what, err)
+	n.forgetModel(m.Ref)
 }
 
 // forgetModel forgets a reference of which the node has nothing and that nobody
@@ -129,7 +156,7 @@ func (n *Node) forgetModel(ref name.Ref) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	m := n.models[ref]
-	if m == nil || m.kept || m.keeping || len(m.leases)+len(m.declared) > 0 {
+	if m == nil || m.kept || m.keeping || len(m.leases)+len(m.declared) > 0 || n.mapping(ref) {
 		return
 	}
 	v := n.versions[m.key(m.current)]
@@ -177,13 +204,16 @@ func (n *Node) present(k ledger.Key, to openapi.Tier) (openapi.LoadReceipt, bool
 // who lease another version of it.
 func (n *Node) serve(k ledger.Key) {
 	var old []ledger.Key
+	moved := false
 	n.mu.Lock()
 	for _, m := range n.models {
 		if m.Ref.Repo != k.Repo || m.target != k.Digest || m.current == k.Digest {
 			continue
 		}
+		moved = true
 		if !m.current.IsZero() {
 			old = append(old, m.key(m.current))
+			n.leaveBehind(m)
 			n.counters.Switches++
 			n.events.tell(openapi.NodeEvent{
 				Type: openapi.EventSwitched, Ref: m.Ref.String(), Version: k.Digest.String(), Tier: n.versions[k].tier(),
@@ -191,11 +221,12 @@ func (n *Node) serve(k ledger.Key) {
 		}
 		m.current, m.failed, m.deleted = k.Digest, nil, false
 		for l := range m.leases {
-			l.moved.tell(m.Ref, k.Digest)
+			l.moved.tell(m.Ref, Move{Version: k.Digest})
 		}
 		for d := range m.declared {
-			d.moved.tell(m.Ref, k.Digest)
+			d.moved.tell(m.Ref, Move{Version: k.Digest})
 		}
+		n.tellMapped(m)
 	}
 	n.mu.Unlock()
 	n.repin(k)
@@ -203,7 +234,10 @@ func (n *Node) serve(k ledger.Key) {
 		n.repin(o)
 		n.settle(o)
 	}
-	n.dirty.ring()
+	if moved && n.config.Moved != nil {
+		n.config.Moved()
+	}
+	n.dirty.Ring()
 }
 
 // repin makes the accounts say of a version whether some reference pins it.
@@ -215,9 +249,13 @@ func (n *Node) repin(k ledger.Key) {
 	}
 	n.mu.Unlock()
 	n.disk.ledger.Pin(k, pinned)
+	n.disk.ledger.Pin(k.AsFiles(), pinned)
 	if n.ram != nil {
 		n.ram.ledger.Pin(k, pinned)
-		n.ram.bell.ring()
+		n.ram.bell.Ring()
 	}
-	n.disk.bell.ring()
+	n.disk.bell.Ring()
+	for _, g := range n.config.GPUs {
+		g.Pin(k, pinned)
+	}
 }

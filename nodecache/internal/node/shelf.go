@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"github.com/ingot-ml/ingot/nodecache/internal/bell"
 	"github.com/ingot-ml/ingot/nodecache/internal/ledger"
 	"github.com/ingot-ml/ingot/openapi"
 )
@@ -20,7 +21,7 @@ type shelf struct {
 	tier    openapi.Tier
 	ledger  *ledger.Ledger
 	line    *semaphore.Weighted
-	bell    bell // rings when there may be room
+	bell    bell.Bell // rings when there may be room
 	waiting atomic.Int64
 	now     func() time.Time
 
@@ -81,7 +82,7 @@ func (s *shelf) hold(ctx context.Context, name string, bytes int64) error {
 // unhold ends a hold.
 func (s *shelf) unhold(name string) {
 	s.ledger.Unhold(name)
-	s.bell.ring()
+	s.bell.Ring()
 }
 
 // inLine tries until there is room. blocked says why there was none for somebody
@@ -94,7 +95,7 @@ func (s *shelf) inLine(ctx context.Context, blocked, try func() error) error {
 	}
 	defer s.line.Release(1)
 	for {
-		rung := s.bell.next()
+		rung := s.bell.Next()
 		err := try()
 		if !errors.Is(err, ledger.ErrFull) {
 			return err
@@ -116,7 +117,7 @@ func (s *shelf) blocked(e ledger.Entry) error {
 // release ends one lease of admit or of a client.
 func (s *shelf) release(k ledger.Key) {
 	s.ledger.Unlease(k, s.now())
-	s.bell.ring()
+	s.bell.Ring()
 }
 
 // remove takes a version out, if nobody leases it. The bytes are what that frees.
@@ -129,7 +130,7 @@ func (s *shelf) remove(k ledger.Key) (freed int64, err error) {
 		return 0, err
 	}
 	s.clear(ledger.Eviction{Keys: []ledger.Key{k}, Freed: chunks})
-	s.bell.ring()
+	s.bell.Ring()
 	return before - s.ledger.Used(), nil
 }
 
@@ -142,7 +143,7 @@ func (s *shelf) loosen(k ledger.Key) {
 		return // leased: loosened when that ends
 	}
 	s.clear(ledger.Eviction{Keys: []ledger.Key{k}})
-	s.bell.ring()
+	s.bell.Ring()
 }
 
 // trim lets what was not used for the longest time go, down to so many bytes.
@@ -150,5 +151,5 @@ func (s *shelf) trim(to int64) {
 	s.change.Lock()
 	defer s.change.Unlock()
 	s.evict(s.ledger.Trim(to))
-	s.bell.ring()
+	s.bell.Ring()
 }

@@ -36,6 +36,7 @@ type modelState struct {
 	Ref     name.Ref       `json:"ref"`
 	Current chunker.Digest `json:"version"`
 	Hold    openapi.Tier   `json:"tier"`
+	Device  string         `json:"device,omitempty"` // UUID of the GPU on which it was last
 	Pin     bool           `json:"pin,omitempty"`
 	LastUse time.Time      `json:"last_use"`
 }
@@ -43,7 +44,7 @@ type modelState struct {
 // saver writes the state after it has changed.
 func (n *Node) saver() {
 	for {
-		rung := n.dirty.next()
+		rung := n.dirty.Next()
 		if err := n.save(); err != nil {
 			n.config.Logger.Warn("the state of the node could not be written", "err", err)
 		}
@@ -94,7 +95,7 @@ func (n *Node) inUse() (models []modelState, users []user) {
 		if m.current.IsZero() || n.versions[m.key(m.current)].tier() == openapi.TierNone && !m.Pin {
 			continue
 		}
-		models = append(models, modelState{m.Ref, m.current, m.hold, m.Pin, m.lastUse})
+		models = append(models, modelState{m.Ref, m.current, m.hold, m.device, m.Pin, m.lastUse})
 	}
 	for _, o := range n.orphans {
 		for pid := range o.pids {
@@ -143,7 +144,7 @@ func (n *Node) restore() error {
 // restoreModel takes up one reference.
 func (n *Node) restoreModel(s modelState) {
 	m := n.model(s.Ref)
-	m.current, m.target, m.lastUse = s.Current, s.Current, s.LastUse
+	m.current, m.target, m.device, m.lastUse = s.Current, s.Current, s.Device, s.LastUse
 	m.Pin = m.Pin || s.Pin
 	if !m.kept {
 		m.hold = s.Hold

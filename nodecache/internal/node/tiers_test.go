@@ -150,13 +150,13 @@ func TestDeclare(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := <-held.Moved(); got != second {
+	if got := (<-held.Moved()).Version; got != second {
 		t.Errorf("moved to %s, want %s", got.Short(), second.Short())
 	}
 	if s := h.Status().Tiers.RAM; s.Orphaned != 6*mib || s.Used != 6*mib {
 		t.Errorf("RAM is %+v", s)
 	}
-	if _, err := h.Load(t.Context(), ref("acme/llama:base"), openapi.TierRAM, 2*time.Second); !errors.Is(err, &openapi.Error{Code: openapi.CodeBusy}) || !strings.Contains(err.Error(), "former agent") {
+	if _, err := h.Load(t.Context(), node.LoadOrder{Ref: ref("acme/llama:base"), Tier: openapi.TierRAM, Deadline: 2 * time.Second}); !errors.Is(err, &openapi.Error{Code: openapi.CodeBusy}) || !strings.Contains(err.Error(), "former agent") {
 		t.Errorf("load beside it: %v", err)
 	}
 	held.Release()
@@ -196,7 +196,7 @@ func TestStopMovesNothing(t *testing.T) {
 	if _, err := segment.File.ReadAt(after, place.Offset); err != nil || !bytes.Equal(before, after) {
 		t.Errorf("what the client had mapped has changed: %v", err)
 	}
-	if _, err := h.Load(t.Context(), ref("acme/llama:other"), openapi.TierRAM, 0); err == nil {
+	if _, err := h.Load(t.Context(), node.LoadOrder{Ref: ref("acme/llama:other"), Tier: openapi.TierRAM}); err == nil {
 		t.Error("a node that has stopped loads")
 	}
 	h.close()

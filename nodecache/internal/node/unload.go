@@ -32,25 +32,39 @@ func (n *Node) Unload(_ context.Context, ref name.Ref, to openapi.Tier) (openapi
 		n.mu.Unlock()
 		return receipt, openapi.Errorf(openapi.CodeConflict, "unload %s: it has %d leases; it can go when they end", ref, leases)
 	}
-	m.hold, m.Tier = min(m.hold, to), min(m.Tier, to)
-	others := n.others(m)
-	if to == openapi.TierNone && !others && v != nil && !m.kept {
-		delete(n.models, ref)
-	}
-	n.mu.Unlock()
+	others := n.others(m, to)
 	if others {
+		m.hold, m.Tier = min(m.hold, to), min(m.Tier, to)
 		receipt.Tier = v.tier()
-		n.dirty.ring()
+		n.mu.Unlock()
+		n.dirty.Ring()
 		return receipt, nil
 	}
-	err := n.unload(k, to, &receipt)
+	n.version(k).held++ // nobody else takes it out meanwhile
+	n.mu.Unlock()
+	err := n.take(m, k, to, &receipt)
 	n.mu.Lock()
 	receipt.Tier = n.versions[k].tier()
 	n.mu.Unlock()
-	n.settle(k)
+	n.unheld(k)
 	n.forgetModel(ref)
-	n.dirty.ring()
+	n.dirty.Ring()
 	return receipt, told(fmt.Sprintf("unload %s", ref), err)
+}
+
+// take takes the version of m out of the tiers above to, the fastest first: where
+// it may be in use, and then stays everywhere.
+func (n *Node) take(m *model, k ledger.Key, to openapi.Tier, receipt *openapi.UnloadReceipt) (err error) {
+	if receipt.Freed.GPU, err = n.offGPU(k); err != nil {
+		return attached(err)
+	}
+	n.mu.Lock()
+	m.hold, m.Tier = min(m.hold, to), min(m.Tier, to)
+	if to == openapi.TierNone && n.versions[k].tier() != openapi.TierNone && !m.kept && !n.mapping(m.Ref) {
+		delete(n.models, m.Ref)
+	}
+	n.mu.Unlock()
+	return n.unload(k, to, receipt)
 }
 
 // unload takes k out of the tiers above to.
@@ -58,6 +72,9 @@ func (n *Node) unload(k ledger.Key, to openapi.Tier, receipt *openapi.UnloadRece
 	var errs []error
 	if n.ram != nil && to < openapi.TierRAM && n.ram.ledger.Has(k) {
 		freed, err := n.ram.remove(k)
+		if errors.Is(err, ledger.ErrUnknown) {
+			err = nil // it has left its memory to the next version since we looked
+		}
 		receipt.Freed.RAM = freed
 		errs = append(errs, err)
 	}
@@ -73,11 +90,19 @@ func (n *Node) unload(k ledger.Key, to openapi.Tier, receipt *openapi.UnloadRece
 	return err
 }
 
+// attached says of a version that is in use on a GPU what to do.
+func attached(err error) error {
+	if errors.Is(err, ledger.ErrLeased) {
+		return openapi.Errorf(openapi.CodeConflict, "it is in use on a GPU; it can go when its clients detach")
+	}
+	return err
+}
+
 // others reports whether another reference is served from the same version, and
-// wants it where it is. n.mu is held.
-func (n *Node) others(m *model) bool {
+// wants it in a faster tier than m is to be in. n.mu is held.
+func (n *Node) others(m *model, to openapi.Tier) bool {
 	for _, o := range n.models {
-		if o != m && o.Ref.Repo == m.Ref.Repo && o.current == m.current && o.hold > m.hold {
+		if o != m && o.Ref.Repo == m.Ref.Repo && o.current == m.current && o.hold > min(m.hold, to) {
 			return true
 		}
 	}
@@ -101,7 +126,7 @@ func (n *Node) Pin(_ context.Context, ref name.Ref, pinned bool) (openapi.ModelS
 	k := m.key(m.current)
 	n.mu.Unlock()
 	n.repin(k)
-	n.dirty.ring()
+	n.dirty.Ring()
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.status(m), nil

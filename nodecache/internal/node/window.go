@@ -8,6 +8,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/ingot-ml/ingot/client"
+	"github.com/ingot-ml/ingot/nodecache/internal/bell"
 	"github.com/ingot-ml/ingot/nodecache/internal/ledger"
 	"github.com/ingot-ml/ingot/nodecache/internal/ram"
 	"github.com/ingot-ml/ingot/openapi"
@@ -29,9 +31,10 @@ type window struct {
 	name    string // in the account
 	size    int64
 	domain  *ram.Domain
+	held    func() []client.Held // what the node has, that chunks may be a difference from
 
 	mu     sync.Mutex
-	bell   bell
+	bell   bell.Bell
 	chunks map[uint32]*pane
 	used   int64
 	queue  []Arrival // given to the client and not acknowledged
@@ -53,6 +56,7 @@ func (n *Node) leaseWindow(ctx context.Context, o LeaseOrder, k ledger.Key) (*Le
 	w := &window{
 		node: n, key: k, m: m, tensors: newTensors(m), chunks: map[uint32]*pane{},
 		domain: n.config.RAM.Domain(k.Repo.Namespace),
+		held:   sync.OnceValue(func() []client.Held { return n.held(k, m) }),
 	}
 	w.order = w.tensors.inOrder(o.First)
 	var largest int64
@@ -174,7 +178,7 @@ func (w *window) bring(ctx context.Context, a Arrival) error {
 // new and have to be filled.
 func (w *window) room(ctx context.Context, chunks []uint32) (missing []uint32, err error) {
 	for {
-		rung := w.bell.next()
+		rung := w.bell.Next()
 		missing, ok, err := w.tryRoom(chunks)
 		if ok || err != nil {
 			return missing, err
@@ -254,8 +258,8 @@ func (w *window) fetch(ctx context.Context, chunks []uint32) error {
 		queue <- c
 	}
 	close(queue)
-	received, err := n.config.Registry.Fetch(ctx, w.key.Repo, w.key.Digest, w.m, queue, windowSink{w})
-	n.count(func(c *Counters) { c.Received += received })
+	received, err := n.config.Registry.Fetch(ctx, w.key.Repo, w.key.Digest, w.m, queue, windowSink{w}, client.FetchOptions{Held: w.held()})
+	n.count(func(c *Counters) { c.received(received) })
 	return err
 }
 
@@ -292,7 +296,7 @@ func (w *window) ack() {
 			w.drop(c, p)
 		}
 	}
-	w.bell.ring()
+	w.bell.Ring()
 }
 
 // drop gives a place back. w.mu is held.

@@ -185,7 +185,7 @@ func (h *house) close() {
 // load loads a tag.
 func (h *house) load(tag string, to openapi.Tier) openapi.LoadReceipt {
 	h.w.t.Helper()
-	r, err := h.Load(h.w.t.Context(), ref("acme/llama:"+tag), to, 0)
+	r, err := h.Load(h.w.t.Context(), node.LoadOrder{Ref: ref("acme/llama:" + tag), Tier: to})
 	if err != nil {
 		h.w.t.Fatal(err)
 	}
@@ -252,7 +252,7 @@ func (h *house) model(tag string) openapi.ModelStatus {
 // until waits for something that happens behind the calls.
 func until(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for range 1000 {
+	for range 4000 { // of 10 ms: more than any machine takes
 		if done() {
 			return
 		}

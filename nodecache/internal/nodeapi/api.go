@@ -16,6 +16,8 @@ import (
 // Config is what an API works with.
 type Config struct {
 	Node Node
+	// Views answer paths that are not of node.yaml.
+	Views []View
 	// Logger gets a line for every request that changes something, and every fault.
 	// Nil is silence.
 	Logger *slog.Logger
@@ -26,6 +28,13 @@ type Config struct {
 	// Stall is how long a client may not read before it is cut off; 0 is
 	// leaseconn.Patience.
 	Stall time.Duration
+}
+
+// View is an interface that somebody else has defined.
+type View struct {
+	// Owns tells the paths, as they are escaped in the request, that the view answers.
+	Owns func(path string) bool
+	http.Handler
 }
 
 // Limits of what clients keep open.
@@ -81,9 +90,12 @@ func New(c Config) *API {
 		"/v1/status":    {method: http.MethodGet, handle: a.getStatus},
 		"/v1/events":    {method: http.MethodGet, handle: a.getEvents},
 		"/v1/load":      {method: http.MethodPost, handle: a.load, changes: true},
+		"/v1/swap":      {method: http.MethodPost, handle: a.swap, changes: true},
 		"/v1/unload":    {method: http.MethodPost, handle: a.unload, changes: true},
 		"/v1/pin":       {method: http.MethodPost, handle: a.pin, changes: true},
-		"/v1/lease":     {method: http.MethodPost, handle: a.lease},
+
+		"/v1/materialize": {method: http.MethodPost, handle: a.materialize, changes: true},
+		"/v1/lease":       {method: http.MethodPost, handle: a.lease},
 	}
 	return a
 }

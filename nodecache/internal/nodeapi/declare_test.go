@@ -10,6 +10,7 @@ import (
 
 	"github.com/ingot-ml/ingot/chunker"
 	"github.com/ingot-ml/ingot/client/agent"
+	"github.com/ingot-ml/ingot/nodecache/internal/node"
 	"github.com/ingot-ml/ingot/nodecache/internal/nodeapi"
 	"github.com/ingot-ml/ingot/openapi"
 )
@@ -48,7 +49,7 @@ func TestLeaseOutlivesNode(t *testing.T) {
 		next := chunker.Sum([]byte("next"))
 		after.look(func() {
 			for h := range after.declared {
-				h.moved <- next
+				h.moved <- node.Move{Version: next}
 			}
 		})
 		if got := <-l.Moved(); got != next {

@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"sync"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -39,6 +38,9 @@ type fakeNode struct {
 	events   chan openapi.NodeEvent
 	orders   []node.LeaseOrder
 	loads    []openapi.LoadRequest
+	swaps    []node.SwapOrder
+	gpu      gpuLease
+	gpus     []openapi.GPUDevice
 	panes    int // tensors that a window gives before it wants acknowledgements
 }
 
@@ -86,19 +88,46 @@ func (n *fakeNode) change(do func()) {
 	n.changed = make(chan struct{})
 }
 
-func (n *fakeNode) Load(_ context.Context, ref name.Ref, to openapi.Tier, d time.Duration) (openapi.LoadReceipt, error) {
+func (n *fakeNode) Load(_ context.Context, o node.LoadOrder) (openapi.LoadReceipt, error) {
 	n.change(func() {
-		n.loads = append(n.loads, openapi.LoadRequest{Ref: ref.String(), Tier: to, Deadline: d.Seconds()})
+		n.loads = append(n.loads, openapi.LoadRequest{Ref: o.Ref.String(), Tier: o.Tier, Deadline: o.Deadline.Seconds(), Device: o.Device, Hint: o.Hint})
 	})
-	return openapi.LoadReceipt{Ref: ref.String(), Version: n.model.version, Tier: to, BytesTotal: int64(n.model.manifest.ChunkBytes())}, n.fail
+	return openapi.LoadReceipt{Ref: o.Ref.String(), Version: n.model.version, Tier: o.Tier, BytesTotal: int64(n.model.manifest.ChunkBytes())}, n.fail
 }
 
-func (n *fakeNode) Plan(_ context.Context, ref name.Ref, to openapi.Tier) (openapi.LoadReceipt, error) {
-	return openapi.LoadReceipt{Ref: ref.String(), Version: n.model.version, Tier: to}, n.fail
+func (n *fakeNode) Plan(_ context.Context, o node.LoadOrder) (openapi.LoadReceipt, error) {
+	return openapi.LoadReceipt{Ref: o.Ref.String(), Version: n.model.version, Tier: o.Tier}, n.fail
+}
+
+func (n *fakeNode) Swap(_ context.Context, o node.SwapOrder) (openapi.SwapReceipt, error) {
+	n.change(func() { n.swaps = append(n.swaps, o) })
+	return openapi.SwapReceipt{From: o.From.String(), To: o.To.String(), Version: n.model.version, Device: o.Device, Kind: openapi.SwapRemap}, n.fail
+}
+
+func (n *fakeNode) LeaseGPU(ctx context.Context, o node.LeaseOrder, waiting func(done, total int64)) (nodeapi.GPULease, error) {
+	var l gpuLease
+	var resident <-chan struct{}
+	n.change(func() { n.orders = append(n.orders, o); l, resident = n.gpu, n.resident })
+	if l == nil {
+		return nil, openapi.Errorf(openapi.CodeBadRequest, "lease %s: this node has no tier gpu", o.Ref)
+	}
+	waiting(1, 2)
+	select {
+	case <-resident:
+	case <-ctx.Done():
+		n.change(func() { n.waits++ })
+		return nil, ctx.Err()
+	}
+	n.change(func() { l.begin(o.Ref, waiting); n.open++ })
+	return l, nil
 }
 
 func (n *fakeNode) Unload(_ context.Context, ref name.Ref, to openapi.Tier) (openapi.UnloadReceipt, error) {
 	return openapi.UnloadReceipt{Ref: ref.String(), Version: n.model.version, Tier: to}, n.fail
+}
+
+func (n *fakeNode) Materialize(_ context.Context, ref name.Ref) (openapi.MaterializeReceipt, error) {
+	return openapi.MaterializeReceipt{Ref: ref.String(), Version: n.model.version, Files: 3}, n.fail
 }
 
 func (n *fakeNode) Pin(_ context.Context, ref name.Ref, pinned bool) (openapi.ModelStatus, error) {
@@ -111,13 +140,22 @@ func (n *fakeNode) Status() openapi.NodeStatus {
 			Ref: n.model.ref, Version: n.model.version.String(), Tier: openapi.TierRAM, State: openapi.ModelReady, Leases: 2,
 			Old: []openapi.OldVersion{{Version: n.model.version.String(), Leases: 3}},
 		}},
-		Tiers:   openapi.TierUsages{RAM: openapi.TierUsage{Used: 4096, Budget: 8192, Orphaned: 1024, Models: 1}},
-		Waiting: 7,
+		Tiers: openapi.TierUsages{
+			RAM: openapi.TierUsage{Used: 4096, Budget: 8192, Orphaned: 1024, Models: 1},
+			GPU: openapi.GPUUsage{State: openapi.GPUOff, Devices: append([]openapi.GPUDevice{}, n.gpus...)},
+		},
+		Waiting: 7, Deltas: openapi.DeltaTotals{PatchMemory: 29},
 	}
 }
 
 func (n *fakeNode) Counters() node.Counters {
-	return node.Counters{Hits: node.Hits{RAM: 11, None: 3}, Received: 12, Bytes: openapi.Sources{Registry: 13}, Failed: 14}
+	return node.Counters{
+		Hits: node.Hits{RAM: 11, None: 3}, Received: 12, Bytes: openapi.Sources{Registry: 13}, Failed: 14,
+		Idle: node.TierCounts{GPU: 15}, GPU: node.Moves{Loads: 16, Swaps: 17, Dropped: 18, Uploaded: 19, DeviceCopied: 20},
+		Deltas: openapi.DeltaTotals{
+			Chunks: 21, BytesReceived: 22, BytesBase: 23, BasesWrong: 24, Patches: 25, PatchesUndone: 26, PatchesLost: 27, BytesPatched: 28,
+		},
+	}
 }
 
 func (n *fakeNode) Ready() error { return n.ready }
@@ -150,7 +188,7 @@ func (n *fakeNode) Lease(ctx context.Context, o node.LeaseOrder, waiting func(do
 		n.change(func() { n.waits++ })
 		return nil, ctx.Err()
 	}
-	l := &fakeLease{node: n, ref: o.Ref, moved: make(chan chunker.Digest, 1), acks: make(chan struct{}, 1000)}
+	l := &fakeLease{node: n, ref: o.Ref, moved: make(chan node.Move, 1), acks: make(chan struct{}, 1000)}
 	if o.Mode == openapi.LeaseWindow {
 		l.panes = n.panes
 	}
@@ -163,23 +201,23 @@ func (n *fakeNode) Declare(_ context.Context, d openapi.LeaseDeclare, s []node.O
 	if n.look(func() { fail = n.fail }); fail != nil {
 		return nil, fail
 	}
-	h := &fakeHeld{node: n, moved: make(chan chunker.Digest, 1)}
+	h := &fakeHeld{node: n, moved: make(chan node.Move, 1)}
 	n.change(func() { n.declared[h] = true; n.orphans = append(n.orphans, s...) })
 	return h, nil
 }
 
 type fakeHeld struct {
 	node  *fakeNode
-	moved chan chunker.Digest
+	moved chan node.Move
 }
 
-func (h *fakeHeld) Moved() <-chan chunker.Digest { return h.moved }
-func (h *fakeHeld) Release()                     { h.node.change(func() { delete(h.node.declared, h) }) }
+func (h *fakeHeld) Moved() <-chan node.Move { return h.moved }
+func (h *fakeHeld) Release()                { h.node.change(func() { delete(h.node.declared, h) }) }
 
 type fakeLease struct {
 	node  *fakeNode
 	ref   name.Ref
-	moved chan chunker.Digest
+	moved chan node.Move
 	acks  chan struct{}
 	panes int // 0: no window
 	acked int
@@ -188,7 +226,7 @@ type fakeLease struct {
 func (l *fakeLease) Ref() name.Ref                { return l.ref }
 func (l *fakeLease) Version() chunker.Digest      { return l.node.model.version }
 func (l *fakeLease) Manifest() *manifest.Manifest { return l.node.model.manifest }
-func (l *fakeLease) Moved() <-chan chunker.Digest { return l.moved }
+func (l *fakeLease) Moved() <-chan node.Move      { return l.moved }
 func (l *fakeLease) Whole(context.Context) error  { return nil }
 func (l *fakeLease) Release()                     { l.node.change(func() { l.node.open-- }) }
 

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
 
@@ -39,6 +40,10 @@ var exchanges = []exchange{
 	{"POST", "/v1/load", `{"ref":"a/b","tier":"ram"}`, 200, ""},
 	{"POST", "/v1/load", `{"ref":"a/b:x","tier":"disk","dry_run":true}`, 200, ""},
 	{"POST", "/v1/load", `{"ref":"a/b@` + someDigest + `","tier":"gpu","deadline":3.5,"later":1}`, 200, ""},
+	{"POST", "/v1/load", `{"ref":"a/b","tier":"gpu","device":"` + someGPU + `","hint":true}`, 200, ""},
+	{"POST", "/v1/swap", `{"from":"a/b","to":"a/c"}`, 200, ""},
+	{"POST", "/v1/swap", `{"from":"a/b","to":"a/b:x","device":"` + someGPU + `","deadline":2,"priority":-3}`, 200, ""},
+	{"POST", "/v1/unload", `{"ref":"a/b","tier":"ram"}`, 200, ""},
 	{"POST", "/v1/unload", `{"ref":"a/b","tier":"none"}`, 200, ""},
 	{"POST", "/v1/unload", `{"ref":"a/b","tier":"disk"}`, 200, ""},
 	{"POST", "/v1/pin", `{"ref":"a/b","pinned":true}`, 200, ""},
@@ -51,6 +56,16 @@ var exchanges = []exchange{
 	{"POST", "/v1/load", `{"ref":"../b","tier":"ram"}`, 400, openapi.CodeBadName},
 	{"POST", "/v1/load", `{"ref":"a/b","tier":"ram","deadline":-1}`, 400, openapi.CodeBadRequest},
 	{"POST", "/v1/load", `{"ref":"` + strings.Repeat("a", openapi.MaxJSON) + `"}`, 413, openapi.CodeTooLarge},
+	{"POST", "/v1/load", `{"ref":"a/b","tier":"ram","device":"` + someGPU + `"}`, 400, openapi.CodeBadRequest},
+	{"POST", "/v1/load", `{"ref":"a/b","tier":"disk","hint":true}`, 400, openapi.CodeBadRequest},
+	{"POST", "/v1/load", `{"ref":"a/b","tier":"gpu","device":"` + strings.Repeat("G", 65) + `"}`, 400, openapi.CodeBadRequest},
+	{"POST", "/v1/swap", `{"from":"a/b","to":"a/c","device":"GPU-\u001b[2J"}`, 400, openapi.CodeBadRequest},
+	{"POST", "/v1/swap", ``, 400, openapi.CodeBadRequest},
+	{"POST", "/v1/swap", `{"from":"a/b"}`, 400, openapi.CodeBadName},
+	{"POST", "/v1/swap", `{"from":"a/b@x","to":"a/b"}`, 400, openapi.CodeBadName},
+	{"POST", "/v1/swap", `{"from":"a/b","to":"a/c","deadline":1e9}`, 400, openapi.CodeBadRequest},
+	{"POST", "/v1/swap", `{"from":"a/b","to":"a/c","priority":"high"}`, 400, openapi.CodeBadRequest},
+	{"GET", "/v1/swap", ``, 405, openapi.CodeNotAllowed},
 	{"POST", "/v1/unload", `{"ref":"a/b","tier":"gpu"}`, 400, openapi.CodeBadRequest},
 	{"POST", "/v1/unload", `{"ref":"","tier":"none"}`, 400, openapi.CodeBadName},
 	{"POST", "/v1/pin", `{"ref":"a","pinned":true}`, 400, openapi.CodeBadName},
@@ -166,6 +181,10 @@ func TestLeaseOverTCP(t *testing.T) {
 	if err != nil || got.StatusCode != 405 || !strings.Contains(string(body), "unix socket") {
 		t.Errorf("answer %d %s, %v", got.StatusCode, body, err)
 	}
+	onGPU := openapi.LeaseRequest{Ref: modelRef, Tier: openapi.TierGPU}
+	if _, err := dial(t, server.URL).Lease(t.Context(), onGPU, agent.LeaseOptions{}); !errors.Is(err, &openapi.Error{Code: openapi.CodeBadRequest}) {
+		t.Errorf("of a lease on a GPU the client says %v", err)
+	}
 	if _, err := dial(t, server.URL).Lease(t.Context(), openapi.LeaseRequest{Ref: modelRef}, agent.LeaseOptions{}); !errors.Is(err, agent.ErrSocket) {
 		t.Errorf("the client says %v, want ErrSocket", err)
 	}
@@ -185,15 +204,26 @@ func TestCallsOfClient(t *testing.T) {
 		if got, err := a.Status(ctx); err != nil || got.Name != "fake" {
 			t.Errorf("status: %+v, %v", got, err)
 		}
-		q := openapi.LoadRequest{Ref: modelRef, Tier: openapi.TierRAM, Deadline: 2}
+		q := openapi.LoadRequest{Ref: modelRef, Tier: openapi.TierGPU, Deadline: 2, Device: someGPU, Hint: true}
 		if got, err := a.Load(ctx, q); err != nil || got.Version != n.model.version || n.loads[len(n.loads)-1] != q {
 			t.Errorf("load: %+v, %v", got, err)
+		}
+		swap := openapi.SwapRequest{From: modelRef, To: "acme/llama:next", Device: someGPU, Deadline: 2, Priority: 1}
+		if got, err := a.Swap(ctx, swap); err != nil || got.To != swap.To || got.Kind != openapi.SwapRemap {
+			t.Errorf("swap: %+v, %v", got, err)
+		}
+		if o := n.swaps[len(n.swaps)-1]; o.From.String() != swap.From || o.To.String() != swap.To || o.Device != someGPU ||
+			o.Deadline != 2*time.Second || o.Priority != 1 {
+			t.Errorf("the node was asked for %+v", o)
 		}
 		if got, err := a.Unload(ctx, openapi.UnloadRequest{Ref: modelRef, Tier: openapi.TierDisk}); err != nil || got.Tier != openapi.TierDisk {
 			t.Errorf("unload: %+v, %v", got, err)
 		}
 		if got, err := a.Pin(ctx, openapi.PinRequest{Ref: modelRef, Pinned: true}); err != nil || !got.Pinned {
 			t.Errorf("pin: %+v, %v", got, err)
+		}
+		if got, err := a.Materialize(ctx, openapi.MaterializeRequest{Ref: modelRef}); err != nil || got.Files != 3 || got.Ref != modelRef {
+			t.Errorf("materialize: %+v, %v", got, err)
 		}
 		if _, err := a.Load(ctx, openapi.LoadRequest{Ref: "-", Tier: openapi.TierRAM}); !errors.Is(err, &openapi.Error{Code: openapi.CodeBadName}) {
 			t.Errorf("load of a misspelt reference: %v", err)

@@ -155,7 +155,7 @@ func TestLeaseMoves(t *testing.T) {
 	_, a := start(t, n)
 	l := lease(t, a, openapi.LeaseWhole)
 	next := chunker.Sum([]byte("next"))
-	n.look(func() { n.leases[0].moved <- next })
+	n.look(func() { n.leases[0].moved <- node.Move{Version: next} })
 	if got := <-l.Moved(); got != next {
 		t.Errorf("moved to %s, want %s", got.Short(), next.Short())
 	}

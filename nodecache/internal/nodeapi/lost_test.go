@@ -41,9 +41,11 @@ func ask(t *testing.T, c net.Conn, text string) {
 	}
 }
 
-func framesOf(c *net.UnixConn) *leaseconn.Conn { return leaseconn.New(c, openapi.MaxLeaseFrame) }
+func framesOf(c *net.UnixConn) *leaseconn.Conn[openapi.LeaseFrame] {
+	return leaseconn.New[openapi.LeaseFrame](c, openapi.MaxLeaseFrame)
+}
 
-func write(t *testing.T, c *leaseconn.Conn, f openapi.LeaseFrame) {
+func write(t *testing.T, c *leaseconn.Conn[openapi.LeaseFrame], f openapi.LeaseFrame) {
 	t.Helper()
 	if err := c.Write(f); err != nil {
 		t.Fatal(err)
@@ -60,7 +62,7 @@ func TestDeadClientReleases(t *testing.T) {
 		n := newFakeNode(t, newModel(t, false))
 		s, _ := start(t, n)
 		conn := raw(t, s.socket)
-		write(t, leaseconn.New(conn, openapi.MaxLeaseFrame), wanted(mode))
+		write(t, leaseconn.New[openapi.LeaseFrame](conn, openapi.MaxLeaseFrame), wanted(mode))
 		n.await(t, "lease", func() bool { return n.open == 1 })
 		if err := conn.Close(); err != nil {
 			t.Fatal(err)
@@ -76,7 +78,7 @@ func TestStalledClientIsCut(t *testing.T) {
 		n := newFakeNode(t, newTinyModel(t, 20_000))
 		s := serve(t, n, t.TempDir()+"/s", nodeapi.Config{Stall: 50 * time.Millisecond})
 		conn := raw(t, s.socket)
-		write(t, leaseconn.New(conn, openapi.MaxLeaseFrame), wanted(mode))
+		write(t, leaseconn.New[openapi.LeaseFrame](conn, openapi.MaxLeaseFrame), wanted(mode))
 		n.await(t, "lease", func() bool { return len(n.leases) == 1 })
 		n.await(t, "release", func() bool { return n.open == 0 })
 	}
@@ -97,7 +99,7 @@ func TestMistakesOfClients(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			n := newFakeNode(t, newModel(t, false))
 			s, _ := start(t, n)
-			conn := leaseconn.New(raw(t, s.socket), openapi.MaxLeaseFrame)
+			conn := leaseconn.New[openapi.LeaseFrame](raw(t, s.socket), openapi.MaxLeaseFrame)
 			for _, f := range frames {
 				write(t, conn, f)
 			}
@@ -110,7 +112,7 @@ func TestMistakesOfClients(t *testing.T) {
 }
 
 // lastError reads until the connection ends.
-func lastError(t *testing.T, conn *leaseconn.Conn) (last *openapi.Error) {
+func lastError(t *testing.T, conn *leaseconn.Conn[openapi.LeaseFrame]) (last *openapi.Error) {
 	t.Helper()
 	for {
 		f, files, err := conn.Read()
@@ -131,7 +133,7 @@ func TestBytesThatAreNoFrame(t *testing.T) {
 	} {
 		c := raw(t, s.socket)
 		ask(t, c, text)
-		if got := lastError(t, leaseconn.New(c, openapi.MaxLeaseFrame)); got == nil || got.Code != openapi.CodeBadRequest {
+		if got := lastError(t, leaseconn.New[openapi.LeaseFrame](c, openapi.MaxLeaseFrame)); got == nil || got.Code != openapi.CodeBadRequest {
 			t.Errorf("%q: the client is told %v, want bad_request", text, got)
 		}
 	}

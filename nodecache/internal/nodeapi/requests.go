@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/ingot-ml/ingot/nodecache/internal/node"
 	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry/name"
 )
@@ -49,11 +50,40 @@ func (a *API) load(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if q.Tier != openapi.TierGPU && (q.Device != "" || q.Hint) {
+		return openapi.Errorf(openapi.CodeBadRequest, "device and hint go with the tier gpu, not with %s", q.Tier)
+	}
+	if err := checkDevice(q.Device); err != nil {
+		return err
+	}
+	o := node.LoadOrder{Ref: ref, Tier: q.Tier, Deadline: deadline, Device: q.Device, Hint: q.Hint}
 	if q.DryRun {
-		receipt, err := a.node.Plan(r.Context(), ref, q.Tier)
+		receipt, err := a.node.Plan(r.Context(), o)
 		return answer(w, receipt, err)
 	}
-	receipt, err := a.node.Load(r.Context(), ref, q.Tier, deadline)
+	receipt, err := a.node.Load(r.Context(), o)
+	return answer(w, receipt, err)
+}
+
+func (a *API) swap(w http.ResponseWriter, r *http.Request) error {
+	q, err := receive[openapi.SwapRequest](w, r)
+	if err != nil {
+		return err
+	}
+	if err := checkDevice(q.Device); err != nil {
+		return err
+	}
+	o := node.SwapOrder{Device: q.Device, Priority: q.Priority}
+	if o.From, err = parseRef(q.From); err != nil {
+		return err
+	}
+	if o.To, err = parseRef(q.To); err != nil {
+		return err
+	}
+	if o.Deadline, err = seconds("deadline", q.Deadline); err != nil {
+		return err
+	}
+	receipt, err := a.node.Swap(r.Context(), o)
 	return answer(w, receipt, err)
 }
 
@@ -70,6 +100,19 @@ func (a *API) unload(w http.ResponseWriter, r *http.Request) error {
 		return openapi.Errorf(openapi.CodeBadRequest, "tier: want none, disk or ram: there is nothing faster than gpu to leave")
 	}
 	receipt, err := a.node.Unload(r.Context(), ref, q.Tier)
+	return answer(w, receipt, err)
+}
+
+func (a *API) materialize(w http.ResponseWriter, r *http.Request) error {
+	q, err := receive[openapi.MaterializeRequest](w, r)
+	if err != nil {
+		return err
+	}
+	ref, err := parseRef(q.Ref)
+	if err != nil {
+		return err
+	}
+	receipt, err := a.node.Materialize(r.Context(), ref)
 	return answer(w, receipt, err)
 }
 
@@ -92,6 +135,18 @@ func parseRef(s string) (name.Ref, error) {
 		return ref, openapi.Errorf(openapi.CodeBadName, "%v", err)
 	}
 	return ref, nil
+}
+
+// maxDevice is the most bytes of a GPU's UUID, however it is spelt.
+const maxDevice = 64
+
+// checkDevice refuses what is no UUID, so that it is not repeated in errors and logs.
+// Which there are the node knows.
+func checkDevice(uuid string) error {
+	if len(uuid) <= maxDevice && printable(uuid) == uuid {
+		return nil
+	}
+	return openapi.Errorf(openapi.CodeBadRequest, "device %.80q: want the UUID of a GPU", uuid)
 }
 
 // longestWait bounds every deadline that a client may give.

@@ -17,6 +17,10 @@ import (
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	begun := time.Now()
 	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if v := a.view(r); v != nil {
+		v.ServeHTTP(w, r)
+		return
+	}
 	route, err := a.route(w, r)
 	if err == nil {
 		err = a.handle(route, w, r)
@@ -30,15 +34,29 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// view finds the view that answers a request, nil for none, and for all once the
+// agent stops.
+func (a *API) view(r *http.Request) http.Handler {
+	if a.ctx.Err() != nil {
+		return nil
+	}
+	for _, v := range a.config.Views {
+		if v.Owns(r.URL.EscapedPath()) {
+			return v
+		}
+	}
+	return nil
+}
+
 // route finds what answers a request.
 func (a *API) route(w http.ResponseWriter, r *http.Request) (route, error) {
 	found, ok := a.routes[r.URL.Path]
 	switch {
-	case !ok:
-		return route{}, openapi.Errorf(openapi.CodeNotFound, "no such path: %.200q", r.URL.Path)
 	case a.ctx.Err() != nil:
 		w.Header().Set("Connection", "close")
 		return route{}, openapi.Errorf(openapi.CodeUnavailable, "the agent is stopping: try again later")
+	case !ok:
+		return route{}, openapi.Errorf(openapi.CodeNotFound, "no such path: %.200q", r.URL.Path)
 	case r.Method != found.method && (r.Method != http.MethodHead || found.method != http.MethodGet):
 		w.Header().Set("Allow", found.method)
 		return route{}, openapi.Errorf(openapi.CodeNotAllowed, "no %.20q for %.200q", r.Method, r.URL.Path)

@@ -19,7 +19,7 @@ var errGone = errors.New("the client is gone")
 // session is one connection of a lease.
 type session struct {
 	api  *API
-	conn *leaseconn.Conn
+	conn *leaseconn.Conn[openapi.LeaseFrame]
 	pid  int
 
 	ctx    context.Context // until the client or the node ends the lease
@@ -27,14 +27,23 @@ type session struct {
 	stop   func() bool   // undoes the watch of API.ctx
 	heard  chan struct{} // closed when nobody listens to the client any more; nil before
 
+	// take does what a frame of the client says once there is a lease. What it returns
+	// ends the lease.
+	take func(openapi.LeaseFrame) error
+	news chan progress // of the version that the client waits for; the newest only
+
 	held    Held          // what to release in the end; nil for nothing
 	lease   Lease         // written before granted is closed
 	granted chan struct{} // closed when a window gives tensors, which the client acknowledges
 	sent    map[uint64]bool
 }
 
-func newSession(a *API, conn *leaseconn.Conn) *session {
-	s := &session{api: a, conn: conn, pid: conn.Process(), granted: make(chan struct{}), sent: map[uint64]bool{}}
+func newSession(a *API, conn *leaseconn.Conn[openapi.LeaseFrame]) *session {
+	s := &session{
+		api: a, conn: conn, pid: conn.Process(), news: make(chan progress, 1),
+		granted: make(chan struct{}), sent: map[uint64]bool{},
+	}
+	s.take = s.ack
 	s.ctx, s.cancel = context.WithCancelCause(a.ctx)
 	s.stop = context.AfterFunc(a.ctx, func() { _ = conn.Close() }) // ends reads and writes
 	return s
@@ -64,6 +73,8 @@ func (s *session) run() error {
 	switch {
 	case f.Type == openapi.FrameDeclare && f.Declare != nil:
 		return s.declare(f.Declare, files)
+	case f.Type == openapi.FrameLease && f.Lease != nil && len(files) == 0 && f.Lease.Tier == openapi.TierGPU:
+		return s.grantGPU(f.Lease)
 	case f.Type == openapi.FrameLease && f.Lease != nil && len(files) == 0:
 		return s.grant(f.Lease)
 	}
@@ -93,16 +104,30 @@ func (s *session) listen() {
 		for s.ctx.Err() == nil {
 			f, files, err := s.conn.Read()
 			leaseconn.CloseAll(files)
-			switch {
-			case err != nil:
-				s.cancel(s.unread(err))
-			case f.Type == openapi.FrameAck && s.sliding():
-				s.lease.Ack()
-			default:
-				s.cancel(openapi.Errorf(openapi.CodeBadRequest, "frame %.40q: the agent did not ask for it", f.Type))
+			if err != nil {
+				err = s.unread(err)
+			} else {
+				err = s.take(f)
+			}
+			if err != nil {
+				s.cancel(err)
 			}
 		}
 	}()
+}
+
+// ack takes what the client may say of a lease of tensors in RAM.
+func (s *session) ack(f openapi.LeaseFrame) error {
+	if f.Type != openapi.FrameAck || !s.sliding() {
+		return outOfTurn(f)
+	}
+	s.lease.Ack()
+	return nil
+}
+
+// outOfTurn refuses a frame that a client may not send, or not now.
+func outOfTurn(f openapi.LeaseFrame) error {
+	return openapi.Errorf(openapi.CodeBadRequest, "frame %.40q: the agent did not ask for it", f.Type)
 }
 
 // sliding reports whether the client may acknowledge tensors.
@@ -149,12 +174,12 @@ func (s *session) follow(ref string, h Held) error {
 	moved := h.Moved()
 	for {
 		select {
-		case version, ok := <-moved:
+		case to, ok := <-moved:
 			if !ok {
 				moved = nil
 				continue
 			}
-			f := openapi.LeaseFrame{Type: openapi.FrameMoved, Ref: ref, Version: version.String()}
+			f := openapi.LeaseFrame{Type: openapi.FrameMoved, Ref: ref, Version: to.Version.String(), Patch: to.Patch}
 			if err := s.write(f); err != nil {
 				return err
 			}

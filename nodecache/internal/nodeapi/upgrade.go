@@ -65,7 +65,7 @@ func (a *API) serveLease(unix *net.UnixConn) {
 		_ = unix.Close() // the client is gone
 		return
 	}
-	conn := leaseconn.New(unix, maxClientFrame)
+	conn := leaseconn.New[openapi.LeaseFrame](unix, maxClientFrame)
 	conn.SetPatience(a.config.Stall)
 	s := newSession(a, conn)
 	defer s.end()

@@ -33,6 +33,7 @@ type Claim struct {
 // It claims nothing if it fails: with tier.ErrFull when there is no room, or
 // because a chunk is there that has another size.
 func (d *Domain) Claim(groups [][]chunker.Ref) (claims []*Claim, err error) {
+	defer func() { _ = d.tier.bury() }() // of a segment that was taken for nothing
 	d.tier.mu.Lock()
 	defer d.tier.mu.Unlock()
 	d.tier.sweep()
@@ -119,6 +120,8 @@ func (c *Claim) Publish() {
 		c.domain.tier.mu.Lock()
 		defer c.domain.tier.mu.Unlock()
 		c.place.published = true
+		c.place.segment.published.set(c.place.page, pagesOf(c.place.size), true)
+		c.domain.tier.stir(c.place.segment)
 	})
 }
 

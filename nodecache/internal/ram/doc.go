@@ -12,9 +12,13 @@
 //     memory when they are filled, and give it back when their chunk leaves, so
 //     that holes between chunks cost nothing.
 //   - A chunk is filled by one, and seen by others only when it is published. From
-//     then on nobody changes it.
+//     then on nobody changes it. Its memory may be given to another chunk, which
+//     nobody sees before that is filled in its turn.
 //   - Behind a chunk the rest of its last page is zero.
 //   - Clients get descriptors that cannot be written through. Processes of the same
 //     user and of root are trusted: they could open the memory of this process too.
+//   - Memory that is pinned for a device holds published chunks and nothing else, and
+//     whoever pinned it ends that before a page of it is given back: the device would
+//     go on reading the page that was there.
 //   - A segment of which nothing is used is given back to the system.
 package ram

@@ -93,6 +93,10 @@ func (d *Domain) release(p *place) {
 	d.tier.mu.Lock()
 	p.readers--
 	last := p.dropped && p.readers == 0
+	if p.quiet != nil && p.readers == 0 {
+		close(p.quiet)
+		p.quiet = nil
+	}
 	d.tier.mu.Unlock()
 	if last {
 		d.tier.free(p)

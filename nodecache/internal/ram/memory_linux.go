@@ -113,6 +113,15 @@ func (s source) mapSegment(size int64) (_ *segment, err error) {
 	return g, nil
 }
 
+// duplicate opens a descriptor again.
+func duplicate(f *os.File) (*os.File, error) {
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("duplicate a descriptor: %w", err)
+	}
+	return os.NewFile(uintptr(fd), f.Name()), nil
+}
+
 // unmap gives a segment back.
 func (g *segment) unmap() error {
 	var errs []error

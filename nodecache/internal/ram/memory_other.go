@@ -5,6 +5,7 @@ package ram
 import (
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 )
 
@@ -17,6 +18,8 @@ func (source) close() error { return nil }
 func (source) mapSegment(int64) (*segment, error) {
 	return nil, fmt.Errorf("shared memory on %s: %w", runtime.GOOS, errors.ErrUnsupported)
 }
+
+func duplicate(*os.File) (*os.File, error) { return nil, errors.ErrUnsupported }
 
 func (g *segment) unmap() error { return nil }
 

@@ -18,6 +18,7 @@ type place struct {
 	published bool
 	dropped   bool // freed when readers is 0
 	readers   int
+	quiet     chan struct{} // closed when readers is 0, of a place that was exchanged
 }
 
 // pagesOf is how many pages a chunk of size bytes takes.
@@ -119,24 +120,27 @@ func (t *Tier) find(d *Domain, pages int) (*segment, int, error) {
 // free gives the memory of a place back to the system, and its segment if that
 // was the last.
 func (t *Tier) free(p *place) {
+	t.leave(p)
 	p.segment.punch(p.offset(), int64(len(p.memory())))
 	if t.config.Huge && pagesOf(p.size) == perSlot {
 		wantHuge(p.memory(), false)
 	}
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	t.forget(p)
+	t.mu.Unlock()
+	_ = t.bury() // its memory is gone already
 }
 
 // forget notes that places are not used any more, which hold nothing. t.mu is
-// held.
+// held; bury comes when it is not.
 func (t *Tier) forget(places ...*place) {
 	for _, p := range places {
 		g, n := p.segment, pagesOf(p.size)
 		g.mark(p.page, n, false)
 		t.used -= int64(n)
+		t.stir(g) // what lay beside it is a piece now
 		if g.taken == 0 && t.segments[g.id] == g {
-			_ = t.shrink(g) // its memory is gone already
+			t.shrink(g)
 		}
 	}
 }

@@ -42,6 +42,7 @@ type walk struct {
 	panes   []*ram.Pane
 	filled  int64  // bytes of pages that were written, of what is held
 	buffer  []byte // to read to
+	device  *device
 }
 
 // TestRandom claims, publishes, abandons and drops at random.
@@ -70,6 +71,7 @@ func newWalk(t *testing.T, seed uint64) *walk {
 	for i := range w.sizes {
 		w.sizes[i] = w.size()
 	}
+	w.device = newDevice(t, w.tier)
 	return w
 }
 
@@ -90,15 +92,15 @@ func (w *walk) ref(id uint64) chunker.Ref { return ref(id, w.sizes[id]) }
 // step does one thing.
 func (w *walk) step() {
 	which := w.r.IntN(2)
-	switch w.r.IntN(8) {
+	switch w.r.IntN(9) {
 	case 0, 1, 2:
 		w.claim(which)
 	case 3, 4:
 		w.publish(which)
-	case 5:
+	case 5, 6:
 		w.leave(which)
-	case 6:
-		w.leave(which)
+	case 7:
+		w.device.pinSome(w.r.IntN(3))
 	default:
 		w.window(which)
 	}
@@ -233,6 +235,7 @@ func (w *walk) check() {
 			w.Fatalf("%+v and %+v overlap", spans[i-1], s)
 		}
 	}
+	w.checkPins()
 	got := w.tier.Stats()
 	want := ram.Stats{Segments: got.Segments, Chunks: len(w.chunks[0]) + len(w.chunks[1]), Used: used, Resident: w.filled}
 	if got != want || used > modelBudget {
@@ -269,6 +272,7 @@ func (w *walk) end() {
 		w.freePane(0)
 	}
 	empty(w.T, w.tier)
+	w.device.nothing()
 }
 
 // TestTogether has many claim, fill, abandon, read and drop the same few chunks.

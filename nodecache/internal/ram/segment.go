@@ -18,9 +18,14 @@ type segment struct {
 	domain *Domain
 	data   []byte   // all of it, shared and writable
 	file   *os.File // for clients, and to ask what is resident
-	slots  []slot
-	taken  int // pages
-	vain   int // so many pages, or more, do not lie free together
+	slots  pageSet  // pages that are taken
+	taken  int      // pages
+	vain   int      // so many pages, or more, do not lie free together
+
+	published pageSet // pages of published chunks
+	pinned    pageSet // pages of pins
+	pins      []*pin
+	stirred   bool // there may be something to pin
 }
 
 // slot is which pages of 2 MiB are taken, one bit each.
@@ -71,17 +76,7 @@ func (g *segment) mark(at, n int, take bool) {
 		g.taken -= n
 		g.vain = g.pages() + 1
 	}
-	for n > 0 {
-		word := &g.slots[at/perSlot][at%perSlot/64]
-		here := min(n, 64-at%64)
-		pages := ^uint64(0) >> (64 - here) << (at % 64)
-		if take {
-			*word |= pages
-		} else {
-			*word &^= pages
-		}
-		at, n = at+here, n-here
-	}
+	g.slots.set(at, n, take)
 }
 
 func (g *segment) pages() int { return len(g.slots) * perSlot }

@@ -28,11 +28,14 @@ type Config struct {
 type Tier struct {
 	config Config
 	source source
+	pinner Pinner        // nil is nobody
+	filled chan struct{} // has room for one
 
 	mu       sync.Mutex // protects what follows, and every domain, segment and place
 	segments map[uint64]*segment
-	last     uint64 // id
-	used     int64  // pages
+	empty    []*segment // to unmap
+	last     uint64     // id
+	used     int64      // pages
 	domains  map[string]*Domain
 }
 
@@ -45,7 +48,7 @@ func Open(c Config) (*Tier, error) {
 	if c.Budget < pageSize || c.Segment < slotSize || c.Segment%slotSize != 0 {
 		return nil, fmt.Errorf("open ram tier: budget of %d bytes in segments of %d: want a page at least, and multiples of 2 MiB", c.Budget, c.Segment)
 	}
-	t := &Tier{config: c, source: openSource(c.Huge), segments: map[uint64]*segment{}, domains: map[string]*Domain{}}
+	t := &Tier{config: c, source: openSource(c.Huge), filled: make(chan struct{}, 1), segments: map[uint64]*segment{}, domains: map[string]*Domain{}}
 	g, err := t.source.mapSegment(c.Segment) // whether it works is better known now
 	if err == nil {
 		err = g.unmap()
@@ -59,17 +62,17 @@ func Open(c Config) (*Tier, error) {
 // Close gives all memory back. Nobody may use what is in it any more.
 func (t *Tier) Close() error {
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	var errs []error
 	for _, g := range t.segments {
-		errs = append(errs, t.shrink(g))
+		g.published.set(0, g.pages(), false)
+		t.unpin(g, 0, g.pages())
+		t.shrink(g)
 	}
 	t.used = 0
 	for _, d := range t.domains {
 		clear(d.places)
 	}
-	errs = append(errs, t.source.close())
-	return errors.Join(errs...)
+	t.mu.Unlock()
+	return errors.Join(t.bury(), t.source.close())
 }
 
 // grow makes a segment. t.mu is held.
@@ -80,18 +83,19 @@ func (t *Tier) grow(d *Domain) (*segment, error) {
 	}
 	t.last++
 	g.id, g.domain = t.last, d
-	g.slots = make([]slot, t.config.Segment/slotSize)
+	slots := int(t.config.Segment / slotSize)
+	g.slots, g.published, g.pinned = make(pageSet, slots), make(pageSet, slots), make(pageSet, slots)
 	g.vain = g.pages() + 1
 	t.segments[g.id] = g
 	d.segments = append(d.segments, g)
 	return g, nil
 }
 
-// shrink gives a segment back. t.mu is held.
-func (t *Tier) shrink(g *segment) error {
+// shrink leaves a segment to bury. t.mu is held.
+func (t *Tier) shrink(g *segment) {
 	delete(t.segments, g.id)
 	g.domain.segments = slices.DeleteFunc(g.domain.segments, func(o *segment) bool { return o == g })
-	return g.unmap()
+	t.empty = append(t.empty, g)
 }
 
 // Stats is what a Tier holds.

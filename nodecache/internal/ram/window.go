@@ -16,6 +16,7 @@ func (d *Domain) Window(sizes []uint32) ([]*Pane, error) {
 			return nil, err
 		}
 	}
+	defer func() { _ = d.tier.bury() }() // of a segment that was taken for nothing
 	d.tier.mu.Lock()
 	defer d.tier.mu.Unlock()
 	d.tier.sweep()

@@ -26,6 +26,9 @@ var (
 	ErrFull = errors.New("tier is full")
 )
 
+// Exchange is a chunk that comes into the room of another.
+type Exchange struct{ Comes, Goes chunker.Ref }
+
 // Store holds chunks. It is safe for concurrent use.
 type Store interface {
 	// Has reports whether Read would find the chunk.

@@ -15,31 +15,59 @@ import os
 from typing import Any
 
 from .agent import Agent
-from .errors import AgentError, NoAgent, ProtocolError
+from .attach import Attached, attach
+from .driver import DriverError
+from .errors import AgentError, HubError, NoAgent, NotMapped, ProgramError, ProtocolError, Stale, TagMoved
+from .follow import Version, Watch, watch
+from .hot import HotModule
+from .hub import RepoFile, Revision
 from .layout import FileInfo, TensorInfo
 from .lease import Stats
 from .model import Model, load
+from .publisher import Publication, publish
 from .safe import SafeOpen, Slice, open  # noqa: A004
-from .stream import Stream, stream
+from .snapshot import resolve, snapshot_download
+from .stream import DeviceStream, Stream, stream
+from .tensors import DeviceArray
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Agent",
     "AgentError",
+    "Attached",
+    "DeviceArray",
+    "DeviceStream",
+    "DriverError",
     "FileInfo",
+    "HotModule",
+    "HubError",
     "Model",
     "NoAgent",
+    "NotMapped",
+    "ProgramError",
     "ProtocolError",
+    "Publication",
+    "RepoFile",
+    "Revision",
     "SafeOpen",
     "Slice",
+    "Stale",
     "Stats",
     "Stream",
+    "TagMoved",
     "TensorInfo",
+    "Version",
+    "Watch",
+    "attach",
     "load",
     "open",
+    "publish",
+    "resolve",
+    "snapshot_download",
     "status",
     "stream",
+    "watch",
 ]
 
 

@@ -5,17 +5,15 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import socket
-import urllib.parse
 from typing import Any
 
 from . import address as addresses
+from .connection import CONNECTING, Connection, document
 from .errors import AgentError, NoAgent
 from .frames import Frames
 
 LEASE_PROTOCOL = "ingot-lease/1"
 _MOST = 64 << 20  # bytes of an answer
-_CONNECTING = 30.0  # seconds
 
 
 class Agent:
@@ -33,29 +31,48 @@ class Agent:
 
     def status(self) -> dict[str, Any]:
         """Returns what the agent holds: the JSON of GET /v1/status."""
-        return self._call("GET", "/v1/status", None, _CONNECTING)
+        return self._call("GET", "/v1/status", None, CONNECTING)
 
-    def load(self, ref: str, tier: str = "ram", *, timeout: float | None = None) -> dict[str, Any]:
+    def load(
+        self, ref: str, tier: str = "ram", *, device: str = "", hint: bool = False, timeout: float | None = None
+    ) -> dict[str, Any]:
         """Brings a version into a tier and returns the receipt: what was moved, from where.
 
-        timeout in seconds bounds the wait for room.
+        timeout in seconds bounds the wait for room. device is the UUID of a GPU; with
+        hint the version comes only if nobody has to make room for it, and later.
         """
-        return self._call("POST", "/v1/load", {"ref": ref, "tier": tier, "deadline": timeout or 0}, None)
+        more = {key: value for key, value in (("device", device), ("hint", hint)) if value}
+        return self._call("POST", "/v1/load", {"ref": ref, "tier": tier, "deadline": timeout or 0, **more}, None)
+
+    def swap(
+        self, old: str, new: str, *, device: str = "", priority: int = 0, timeout: float | None = None
+    ) -> dict[str, Any]:
+        """Has those who use a version on a GPU use another, and returns what that took.
+
+        timeout in seconds bounds the wait for room and for those who have to pause.
+        """
+        body: dict[str, Any] = {"from": old, "to": new, "deadline": timeout or 0}
+        body |= {key: value for key, value in (("device", device), ("priority", priority)) if value}
+        return self._call("POST", "/v1/swap", body, None)
 
     def unload(self, ref: str, tier: str = "none") -> dict[str, Any]:
         """Lets a version fall to a slower tier, and returns what that has freed."""
         return self._call("POST", "/v1/unload", {"ref": ref, "tier": tier}, None)
 
+    def materialize(self, ref: str) -> dict[str, Any]:
+        """Makes the files of a version in the agent's folder, and returns where they are and what that took."""
+        return self._call("POST", "/v1/materialize", {"ref": ref}, None)
+
     def pin(self, ref: str, pinned: bool = True) -> dict[str, Any]:
         """Keeps a version in its tier whatever else wants the room, or ends that."""
-        return self._call("POST", "/v1/pin", {"ref": ref, "pinned": pinned}, _CONNECTING)
+        return self._call("POST", "/v1/pin", {"ref": ref, "pinned": pinned}, CONNECTING)
 
     def upgrade(self) -> Frames:
         """Returns a connection that speaks the lease protocol, and waits for its first frame."""
         if addresses.is_url(self.address):
             raise AgentError("not_allowed", f"{self.address}: weights come over the agent's socket only: give its path")
         headers = {"Connection": "Upgrade", "Upgrade": LEASE_PROTOCOL}
-        connection, response = self._request("POST", "/v1/lease", None, headers, _CONNECTING)
+        connection, response = self._request("POST", "/v1/lease", None, headers, CONNECTING)
         sock = connection.sock
         if response.status != http.client.SWITCHING_PROTOCOLS or sock is None:
             with connection:
@@ -75,14 +92,14 @@ class Agent:
             if response.status != http.client.OK:
                 raise _refusal(response)
             try:
-                return json.loads(response.read(_MOST))
+                return json.loads(document(response, _MOST))
             except (ValueError, OSError, http.client.HTTPException) as e:
                 raise AgentError("internal", f"{method} {path}: the agent's answer does not read: {e}") from e
 
     def _request(
         self, method: str, path: str, body: bytes | None, headers: dict[str, str], timeout: float | None
-    ) -> tuple[_Connection, http.client.HTTPResponse]:
-        connection = _Connection(self.address, timeout)
+    ) -> tuple[Connection, http.client.HTTPResponse]:
+        connection = Connection(self.address, timeout)
         try:
             connection.request(method, path, body, headers)
             return connection, connection.getresponse()
@@ -92,37 +109,6 @@ class Agent:
                 f"no agent answers at {self.address} ({e or type(e).__name__}): "
                 "start one with ingot agent, or set INGOT_AGENT to its socket"
             ) from e
-
-
-class _Connection(http.client.HTTPConnection):
-    """One request to a socket path or an http URL."""
-
-    def __init__(self, address: str, timeout: float | None):
-        url = urllib.parse.urlsplit(address) if addresses.is_url(address) else None
-        self._tls = url is not None and url.scheme == "https"
-        self._path = None if url else address
-        host, port = (url.hostname or "", url.port) if url else ("ingot", None)
-        super().__init__(host, port or (443 if self._tls else 80), timeout=_CONNECTING)
-        self._answer = timeout
-
-    def connect(self) -> None:
-        if self._path is None:
-            super().connect()
-            if self._tls:
-                import ssl
-
-                self.sock = ssl.create_default_context().wrap_socket(self.sock, server_hostname=self.host)
-        else:
-            self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            self.sock.settimeout(self.timeout)
-            self.sock.connect(self._path)
-        self.sock.settimeout(self._answer)
-
-    def __enter__(self) -> _Connection:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def _refusal(response: http.client.HTTPResponse) -> AgentError:

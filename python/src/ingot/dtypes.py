@@ -56,6 +56,10 @@ _TYPES: dict[str, Any] = {
 if hasattr(ml_dtypes, "float8_e8m0fnu"):  # since 0.5
     _TYPES["F8_E8M0"] = _TYPES["FLOAT8E8M0"] = ml_dtypes.float8_e8m0fnu
 
+# What safetensors has, by the names that NumPy and PyTorch share.
+_SAFETENSORS = re.compile(r"BOOL|BF16|[UIFC]\d+|F8_\w+")
+_WORDS = {np.dtype(t).name: word for word, t in _TYPES.items() if _SAFETENSORS.fullmatch(word)}
+
 _NUMPY = re.compile(r"[<>|][biufc]\d{1,2}")
 
 
@@ -69,6 +73,11 @@ def numpy_dtype(word: str) -> np.dtype | None:
         except TypeError:  # a long double of another machine
             return None
     return None
+
+
+def word(name: str) -> str | None:
+    """Returns how safetensors spells a type of NumPy, ml_dtypes or PyTorch; None if it lacks it."""
+    return _WORDS.get(name)
 
 
 def from_numpy(word: str) -> bool:
@@ -85,12 +94,17 @@ def shaped(flat: np.ndarray, word: str, shape: Sequence[int]) -> np.ndarray:
     dtype = numpy_dtype(word)
     if dtype is not None:
         return flat.view(dtype).reshape(shape)
+    return flat.reshape(packed(flat.size, shape))
+
+
+def packed(nbytes: int, shape: Sequence[int]) -> tuple[int, ...]:
+    """Returns the shape that the bytes of a tensor have whose type NumPy lacks."""
     rows = 1
     for n in shape[:-1]:
         rows *= n
-    if len(shape) > 1 and rows and flat.size % rows == 0:
-        return flat.reshape((*shape[:-1], flat.size // rows))
-    return flat
+    if len(shape) > 1 and rows and nbytes % rows == 0:
+        return (*shape[:-1], nbytes // rows)
+    return (nbytes,)
 
 
 def to_torch(array: np.ndarray, device: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What an agent refuses, and an agent that is not there."""
+"""What an agent or a registry refuses, and an agent that is not there."""
 
 from __future__ import annotations
 
@@ -44,3 +44,53 @@ class ProtocolError(AgentError):
 
     def __reduce__(self):
         return ProtocolError, (self.message,)
+
+
+class NotMapped(AgentError):
+    """What was asked for is not on the GPU, or not at its place, at the moment."""
+
+    def __init__(self, message: str):
+        super().__init__("unavailable", message)
+
+    def __reduce__(self):
+        return type(self), (self.message,)
+
+
+class Stale(NotMapped):
+    """A tensor of a version that others have taken the place of."""
+
+
+class HubError(OSError):
+    """A request for files that a registry or an agent has refused.
+
+    status is that of HTTP. What is not there is FileNotFoundError instead, and what
+    one may not have PermissionError.
+    """
+
+    def __init__(self, status: int, message: str):
+        super().__init__(message)
+        self.status = status
+
+    def __reduce__(self):
+        return HubError, (self.status, str(self))
+
+
+class ProgramError(Exception):
+    """What the program ingot could not do.
+
+    code is one of the codes of the program or of the registry, such as "unreachable"
+    or "tag_moved"; exit is how the program ended.
+    """
+
+    def __init__(self, code: str, message: str, exit: int = 1):
+        super().__init__(code, message, exit)
+        self.code = code
+        self.message = message
+        self.exit = exit
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.code})"
+
+
+class TagMoved(ProgramError):
+    """Somebody else has moved the tag: another publisher writes to it."""

@@ -40,7 +40,7 @@ class Lease:
     """
 
     def __init__(self, agent: Agent, ref: str, *, mode: str = "", first: Iterable[str] = (), timeout: float | None = None):
-        request: dict[str, Any] = {"ref": ref, "client": _client()}
+        request: dict[str, Any] = {"ref": ref, "client": client()}
         if mode:
             request["mode"] = mode
         if first := list(first):
@@ -53,6 +53,7 @@ class Lease:
         self._copied: list[int] = []
         self._heard: list[Callable[[str], None]] = []
         self._newest = ""  # version of the reference, once it has moved
+        self.must_go = False  # the agent waits for the end of the lease, to put the next version in its place
         self._link = Link(agent, request, _weakly(self))
         weakref.finalize(self, self._link.end).atexit = False
 
@@ -146,8 +147,9 @@ class Lease:
         if self._newest:
             callback(self._newest)
 
-    def _moved(self, version: str) -> None:
+    def _moved(self, version: str, patch: bool) -> None:
         self._newest = version
+        self.must_go |= patch
         for callback in list(self._heard):
             try:
                 callback(version)
@@ -169,19 +171,19 @@ def shaped(flat: np.ndarray, t: TensorInfo) -> np.ndarray:
         raise ProtocolError(f"tensor {t.name!r} of {t.nbytes} bytes is no {t.dtype} of shape {t.shape}: {e}") from e
 
 
-def _weakly(lease: Lease) -> Callable[[str], None]:
+def _weakly(lease: Lease) -> Callable[[str, bool], None]:
     """Returns what tells a lease of a new version and does not keep it alive."""
     known = weakref.ref(lease)
 
-    def moved(version: str) -> None:
+    def moved(version: str, patch: bool) -> None:
         lease = known()
         if lease is not None:
-            lease._moved(version)
+            lease._moved(version, patch)
 
     return moved
 
 
-def _client() -> str:
+def client() -> str:
     """Says who asks, for people."""
     program = os.path.basename(sys.argv[0]) if sys.argv and sys.argv[0] else "python"
     return f"{program} ({os.getpid()})"

@@ -36,9 +36,10 @@ _BROKEN = (EOFError, OSError, ProtocolError)
 
 
 class Link:
-    """One lease. moved is called by the thread with each new version of the reference."""
+    """One lease. moved is called by the thread with each new version of the reference, and
+    whether the lease stands in its way."""
 
-    def __init__(self, agent: Agent, request: dict[str, Any], moved: Callable[[str], None]):
+    def __init__(self, agent: Agent, request: dict[str, Any], moved: Callable[[str, bool], None]):
         self.ref = str(request["ref"])
         self.version = ""  # until the layout has come
         self.held = True  # an agent knows of the lease
@@ -136,7 +137,7 @@ class Link:
         if kind == "segments":
             self._add(listed(frame.get("segments")), fds)
         elif kind == "moved":
-            self._moved(text(frame.get("version")))
+            self._moved(text(frame.get("version")), frame.get("patch") is True)
         elif kind == "error":
             error = AgentError.of_wire(frame.get("error"))
             raise self._lose(error) if self.version else error

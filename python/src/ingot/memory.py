@@ -138,6 +138,20 @@ def read(pieces: Sequence[Piece], into: memoryview) -> None:
             at += n
 
 
+def places(pieces: Sequence[Piece]) -> list[tuple[int, int, int, int]]:
+    """Returns where pieces are in a way that is the same for all who have descriptors
+    of their segments."""
+    found: list[tuple[int, int, int, int]] = []
+    for p in pieces:
+        file = os.fstat(p.fd)
+        last = found[-1] if found else None
+        if last and (last[0], last[1], last[2] + last[3]) == (file.st_dev, file.st_ino, p.offset):
+            found[-1] = (*last[:3], last[3] + p.length)
+        else:
+            found.append((file.st_dev, file.st_ino, p.offset, p.length))
+    return found
+
+
 def _pages(pieces: Sequence[Piece]) -> list[Piece] | None:
     """Returns the whole pages that the pieces lie in, fused where they are
     neighbours; None unless each piece goes on at a page where the last has ended."""

@@ -8,11 +8,12 @@ from typing import Any, Callable, Iterable, Iterator
 
 import numpy as np
 
-from . import dtypes
+from . import dtypes, memory
 from .agent import Agent
 from .layout import File, FileInfo, TensorInfo
 from .lease import Lease, Progress, Stats
 
+_COMPARED = 16 << 20  # bytes at a time
 _FRAMEWORKS = {"numpy": False, "np": False, "torch": True, "pt": True}
 
 
@@ -103,6 +104,12 @@ class Model(Mapping):
         """What was mapped and what had to be copied."""
         return self._held().stats()
 
+    @property
+    def must_go(self) -> bool:
+        """Whether the agent waits for the end of this and of its arrays, because it has no
+        room for the next version beside it."""
+        return self._held().must_go
+
     def on_moved(self, callback: Callable[[str], None]) -> None:
         """Has callback called with the new version when the reference moves to one.
 
@@ -114,6 +121,27 @@ class Model(Mapping):
     def in_file_order(self) -> list[str]:
         """Returns the names as the tensors lie in their files."""
         return sorted(self._tensors, key=lambda name: (self.info(name).file, self.info(name).offset))
+
+    def differing(self, other: Model) -> list[str]:
+        """Returns the names of tensors that another version has not, or not the same.
+
+        What the two share in the memory of an agent is not read.
+        """
+        return [name for name in self if name not in other or not self._same(other, name)]
+
+    def _same(self, other: Model, name: str) -> bool:
+        mine, theirs = self.info(name), other.info(name)
+        if (mine.dtype, mine.shape, mine.nbytes) != (theirs.dtype, theirs.shape, theirs.nbytes):
+            return False
+        parts = self._file(name).pieces(mine.offset, mine.nbytes)
+        others = other._file(name).pieces(theirs.offset, theirs.nbytes)
+        if memory.places(parts) == memory.places(others):
+            return True
+        return all(self._content(name, at) == other._content(name, at) for at in range(0, mine.nbytes, _COMPARED))
+
+    def _content(self, name: str, at: int) -> bytes:
+        t = self.info(name)
+        return self._held().read(self._file(name).pieces(t.offset + at, min(_COMPARED, t.nbytes - at)))
 
     def _file(self, name: str) -> File:
         try:

@@ -9,10 +9,12 @@ from typing import Any, Callable, Iterable, Iterator
 
 import numpy as np
 
-from . import dtypes
+from . import driver, dtypes
 from .agent import Agent
+from .attach import Attached, attach
 from .errors import AgentError
-from .layout import TensorInfo, listed, pieces, tensor, text
+from .image import Place
+from .layout import TensorInfo, pieces, tensor, text
 from .lease import Lease, Progress, Stats, shaped, tell
 from .memory import Block, Piece
 from .model import Form, as_agent
@@ -118,18 +120,62 @@ class Stream:
         lease.acknowledge()
 
 
+class DeviceStream:
+    """An iterator over (name, tensor) of a version on a GPU, in the agent's memory.
+
+    Until it has ended the image stays as it is. Tensors that are to outlive it are
+    cloned, or come from ingot.attach.
+    """
+
+    def __init__(self, model: Attached, first: Iterable[str]):
+        self.info: Place | None = None  # what its file says of the last tensor
+        self._model: Attached | None = model
+        self._use = model.use()
+        self._use.__enter__()
+        rank = {name: n for n, name in enumerate(first)}
+        self._names = iter(sorted(model, key=lambda name: rank.get(name, len(rank))))
+
+    def __iter__(self) -> Iterator[tuple[str, Any]]:
+        return self
+
+    def __next__(self) -> tuple[str, Any]:
+        model = self._model
+        name = next(self._names, None)
+        if model is None or name is None:
+            self.close()
+            raise StopIteration
+        self.info = model.info(name)
+        return name, model[name]
+
+    def __enter__(self) -> DeviceStream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the stream. The lease ends when the last tensor is gone."""
+        if self._model is not None:
+            self._model = None
+            self._use.__exit__()
+            del self._use
+
+
 def stream(
     ref: str,
     *,
     first: Iterable[str] = (),
     window: bool = False,
     agent: str | os.PathLike[str] | Agent | None = None,
-    framework: str = "numpy",
+    framework: str | None = None,
     device: Any = "cpu",
     timeout: float | None = None,
     progress: Progress | None = None,
-) -> Stream:
+) -> Stream | DeviceStream:
     """Leases a version and yields its tensors as they arrive, while the rest is on its way.
+
+    On a GPU, unless a framework is given, they come as ingot.attach has them, all when
+    the last has arrived.
 
     Args:
         first: Names of tensors to bring before all others, in their order.
@@ -138,6 +184,10 @@ def stream(
 
     The other arguments are those of load.
     """
-    form = Form(framework, device)
+    if framework is None and driver.is_gpu(device):
+        if window:
+            raise ValueError("a window is of the host's memory: a GPU has the whole version")
+        return DeviceStream(attach(ref, device, agent=agent, timeout=timeout, progress=progress), first)
+    form = Form(framework or "numpy", device)
     mode = "window" if window else "stream"
     return Stream(Lease(as_agent(agent), ref, mode=mode, first=first, timeout=timeout), form, window, progress)

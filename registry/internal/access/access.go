@@ -7,6 +7,7 @@
 package access
 
 import (
+	"context"
 	"errors"
 
 	"github.com/ingot-ml/ingot/registry/name"
@@ -49,3 +50,29 @@ type Open struct{}
 
 // Allow implements Policy.
 func (Open) Allow(Principal, name.Repo, Action) error { return nil }
+
+// ByModel returns a Policy that allows for a repository of uploads what p allows for
+// its model.
+func ByModel(p Policy) Policy { return byModel{p} }
+
+type byModel struct{ models Policy }
+
+// Allow implements Policy.
+func (m byModel) Allow(p Principal, repo name.Repo, a Action) error {
+	return m.models.Allow(p, repo.Model(), a)
+}
+
+type principalKey struct{}
+
+// NewContext returns a context in which p asks.
+func NewContext(ctx context.Context, p Principal) context.Context {
+	return context.WithValue(ctx, principalKey{}, p)
+}
+
+// FromContext returns who asks in a context: Anonymous if nobody said so.
+func FromContext(ctx context.Context) Principal {
+	if p, ok := ctx.Value(principalKey{}).(Principal); ok {
+		return p
+	}
+	return Anonymous
+}

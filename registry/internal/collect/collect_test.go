@@ -1,6 +1,7 @@
 package collect_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,10 +11,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ingot-ml/ingot/chunker"
+	"github.com/ingot-ml/ingot/chunker/codec"
 	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry/internal/collect"
 	"github.com/ingot-ml/ingot/registry/internal/record"
 	"github.com/ingot-ml/ingot/registry/internal/registers"
+	"github.com/ingot-ml/ingot/registry/internal/versions"
 )
 
 // TestCollect deletes what only a retired version needed.
@@ -59,6 +63,47 @@ func TestBundle(t *testing.T) {
 		t.Errorf("collected %+v, want one object", got)
 	}
 	w.check(one)
+}
+
+// TestBase keeps a chunk as long as another is stored as a delta of it.
+func TestBase(t *testing.T) {
+	w := newWorld(t)
+	first := newVersion(t, 0)
+	w.push(first, "first")
+	var under chunker.Digest
+	var plain []byte
+	for d, enc := range first.chunks {
+		decoded, err := codec.Decode(nil, enc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		under, plain = d, decoded
+	}
+	changed := bytes.Clone(plain)
+	changed[100]++
+	second := versionOf(t, changed)
+	enc, ok := codec.AppendDelta(nil, changed, plain, under, chunker.U8, small)
+	push, err := w.StartPush(t.Context(), alice, repo)
+	if !ok || err != nil {
+		t.Fatalf("a delta: %v, %v", ok, err)
+	}
+	chunk := versions.Encoded{Digest: chunker.Sum(changed), Bytes: enc}
+	src := versions.Source{Repo: repo.String(), Version: first.digest}
+	if _, err := w.PutDeltas(t.Context(), alice, push.ID, []versions.Encoded{chunk}, src); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.commit(push.ID, second, "second"); err != nil {
+		t.Fatal(err)
+	}
+	w.remove(first, "first")
+	if got := w.collect(); got.Freed.Objects != 1 { // the body
+		t.Errorf("collected %+v, want one object", got)
+	}
+	w.check(second)
+	w.remove(second, "second")
+	if got := w.collect(); got.Freed.Objects != 3 { // a body, the delta's bundle, the base
+		t.Errorf("collected %+v, want three objects", got)
+	}
 }
 
 // TestDryRun tells the same as a collection, and writes nothing.

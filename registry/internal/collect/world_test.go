@@ -160,14 +160,23 @@ const (
 // large.
 func newVersion(t testing.TB, seeds ...uint64) *version {
 	t.Helper()
-	v := &version{chunks: map[chunker.Digest][]byte{}}
-	b := manifest.NewBuilder()
-	for i, seed := range seeds {
+	var plains [][]byte
+	for _, seed := range seeds {
 		plain := make([]byte, small)
 		if seed%2 == 0 {
 			plain = make([]byte, large)
 		}
 		_, _ = rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), 1}).Read(plain) // never fails
+		plains = append(plains, plain)
+	}
+	return versionOf(t, plains...)
+}
+
+func versionOf(t testing.TB, plains ...[]byte) *version {
+	t.Helper()
+	v := &version{chunks: map[chunker.Digest][]byte{}}
+	b := manifest.NewBuilder()
+	for i, plain := range plains {
 		d := chunker.Sum(plain)
 		v.chunks[d] = codec.Append(nil, plain, chunker.Opaque)
 		b.Add(manifest.File{Path: fmt.Sprintf("f%04d", i), Size: uint64(len(plain)), Format: "opaque"},

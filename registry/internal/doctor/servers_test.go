@@ -120,7 +120,7 @@ func TestTorn(t *testing.T) {
 // failsAlways puts a property of servers to the test again and again.
 func failsAlways(t *testing.T, property string, servers ...*storetest.Store) {
 	t.Helper()
-	for range 5 {
+	for range again {
 		f, err := doctor.ExamineOne(t.Context(), scratch(t, s3.Options{}, servers...), property, doctor.Quick)
 		if err != nil || f.State != doctor.Failed {
 			t.Errorf("%s is %s, %v: %s", property, f.State, err, f.Saw)

@@ -71,7 +71,7 @@ func (f *follower) round(ctx context.Context) error {
 
 func (f *follower) tell(ctx context.Context, key string) error {
 	repo, tag, err := record.ParseKey(key)
-	if err != nil {
+	if err != nil || repo.Reserved() {
 		return err
 	}
 	var rec record.Tag

@@ -31,8 +31,11 @@ func NewHub(policy access.Policy) *Hub {
 }
 
 // Tell tells all who want to know that a tag of repo has changed. It does not wait
-// for them.
+// for them. Nobody is told of uploads.
 func (h *Hub) Tell(repo name.Repo, e openapi.TagEvent) {
+	if repo.Reserved() {
+		return
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for l := range h.listeners {

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -47,7 +48,10 @@ func (a *API) admit(c echo.Context, next echo.HandlerFunc) (err error) {
 			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
 		}
 	}()
-	return next(c)
+	if err = next(c); errors.Is(err, echo.ErrNotFound) {
+		err = a.view(c)
+	}
+	return err
 }
 
 func (a *API) logRequest(c echo.Context, begun time.Time, aborted bool) {

@@ -1,7 +1,7 @@
 package httpapi
 
 import (
-	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,6 +10,7 @@ import (
 
 	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry/internal/versions"
+	"github.com/ingot-ml/ingot/registry/name"
 )
 
 // forever is for chunks: what a digest names never changes. Who may read it may,
@@ -22,6 +23,10 @@ func (a *API) getChunk(c echo.Context) error {
 		return err
 	}
 	direct, err := saysYes(c, "direct")
+	if err != nil {
+		return err
+	}
+	deltas, err := saysYes(c, "delta")
 	if err != nil {
 		return err
 	}
@@ -44,15 +49,24 @@ func (a *API) getChunk(c echo.Context) error {
 			return c.NoContent(http.StatusTemporaryRedirect)
 		}
 	}
-	r, err := a.service.OpenChunk(c.Request().Context(), chunk)
+	out, release, err := a.outgoing(c, located, nil, versions.Wish{Deltas: deltas})
 	if err != nil {
 		return err
 	}
-	defer r.Close()
+	defer release()
+	frames, err := out.frames(c.Request().Context(), 0)
+	if err != nil {
+		return err
+	}
+	defer closeFrames(frames)
 	header.Set("ETag", tag)
 	header.Set("Cache-Control", forever)
 	header.Set("Ingot-Chunk", chunk.Digest.String())
-	a.stream(c, openapi.MediaChunk, chunk.Length, func(w io.Writer) error { return copyChunk(w, r, chunk) })
+	if len(frames) == 1 {
+		a.stream(c, openapi.MediaChunk, frames[0].Length, func(w io.Writer) error { return copyChunk(w, frames[0]) })
+	} else {
+		a.stream(c, openapi.MediaChunks, lengthOf(frames), func(w io.Writer) error { return sendFrames(w, frames) })
+	}
 	return nil
 }
 
@@ -86,11 +100,14 @@ func (a *API) locate(c echo.Context, indexes []uint32) ([]versions.Located, erro
 	return located, err
 }
 
-// stream announces a body of n bytes and lets write write it, to the connection
-// itself so that files go there without a copy. A HEAD request has no body.
+// stream announces a body of n bytes, unknown if that is negative, and lets write write
+// it, to the connection itself so that files go there without a copy. A HEAD request has
+// no body.
 func (a *API) stream(c echo.Context, media string, n int64, write func(io.Writer) error) {
 	c.Response().Header().Set("Content-Type", media)
-	setLength(c, n)
+	if n >= 0 {
+		setLength(c, n)
+	}
 	c.Response().WriteHeader(http.StatusOK)
 	if c.Request().Method == http.MethodHead {
 		return
@@ -101,19 +118,23 @@ func (a *API) stream(c echo.Context, media string, n int64, write func(io.Writer
 	c.Response().Size = n
 }
 
-func copyChunk(w io.Writer, r io.Reader, chunk versions.Located) error {
-	n, err := io.Copy(w, r)
-	if err == nil && n != chunk.Length {
-		err = fmt.Errorf("%d bytes, want %d", n, chunk.Length)
+func copyChunk(w io.Writer, f versions.Frame) error {
+	n, err := io.Copy(w, f.ReadCloser) // a file goes by itself
+	if err == nil && n != f.Length {
+		err = fmt.Errorf("%d bytes, want %d", n, f.Length)
 	}
 	if err != nil {
-		return fmt.Errorf("send chunk %s: %w", chunk.Digest.Short(), err)
+		return fmt.Errorf("send chunk %s: %w", f.Digest.Short(), err)
 	}
 	return nil
 }
 
 func (a *API) getChunks(c echo.Context) error {
-	indexes, err := parseIndexes(c.QueryParam("i"))
+	indexes, err := parseIndexes(c.QueryParam("i"), "i")
+	if err != nil {
+		return err
+	}
+	wish, held, err := a.wish(c, len(indexes))
 	if err != nil {
 		return err
 	}
@@ -121,46 +142,56 @@ func (a *API) getChunks(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	length := int64(0)
-	for _, chunk := range located {
-		length += openapi.FrameHeader + chunk.Length
-	}
-	ctx := c.Request().Context()
-	// What fails before the first byte can be told, so the first chunk is opened
-	// ahead of it.
-	first, err := a.service.OpenChunk(ctx, located[0])
+	out, release, err := a.outgoing(c, located, held, wish)
 	if err != nil {
 		return err
 	}
-	defer first.Close()
-	a.stream(c, openapi.MediaChunks, length, func(w io.Writer) error {
-		if err := sendFrame(w, first, located[0]); err != nil {
-			return err
-		}
-		return a.sendFrames(ctx, w, located[1:])
-	})
+	defer release()
+	// What fails before the first byte can be told, so the first chunk is opened
+	// ahead of it.
+	ctx := c.Request().Context()
+	first, err := out.frames(ctx, 0)
+	if err != nil {
+		return err
+	}
+	a.stream(c, openapi.MediaChunks, out.length(), func(w io.Writer) error { return out.send(ctx, w, first) })
+	closeFrames(first)
 	return nil
 }
 
-func (a *API) sendFrames(ctx context.Context, w io.Writer, located []versions.Located) error {
-	for _, chunk := range located {
-		r, err := a.service.OpenChunk(ctx, chunk)
-		if err != nil {
-			return err
-		}
-		err = sendFrame(w, r, chunk)
-		_ = r.Close() // it was only read
-		if err != nil {
-			return err
-		}
+// wish reads what the caller understands, and which n chunks of another version it holds:
+// as many as it asks for, or none.
+func (a *API) wish(c echo.Context, n int) (w versions.Wish, held []versions.Located, err error) {
+	if w.Deltas, err = saysYes(c, "delta"); err != nil {
+		return w, nil, err
 	}
-	return nil
+	src, err := sourceOf(c, "have")
+	if err != nil {
+		return w, nil, err
+	}
+	h := c.QueryParam("h")
+	if h == "" {
+		return w, nil, nil
+	}
+	indexes, err := parseIndexes(h, "h")
+	if err != nil || !w.Deltas || len(indexes) != n || src == (versions.Source{}) {
+		return w, nil, err
+	}
+	held, err = a.held(c, src, indexes)
+	return w, held, err
 }
 
-func sendFrame(w io.Writer, r io.Reader, chunk versions.Located) error {
-	header := openapi.AppendFrameHeader(nil, chunk.Digest, int(chunk.Length))
-	if _, err := w.Write(header); err != nil {
-		return fmt.Errorf("send chunk %s: %w", chunk.Digest.Short(), err)
+// held finds chunks that the caller says it has. Of a version that it may not read, or
+// that lacks one of them, it has none.
+func (a *API) held(c echo.Context, src versions.Source, indexes []uint32) ([]versions.Located, error) {
+	repo, err := name.ParseRepo(src.Repo)
+	if err != nil {
+		return nil, badName(err)
 	}
-	return copyChunk(w, r, chunk)
+	r := c.Request()
+	held, err := a.service.Chunks(r.Context(), a.principal(r), repo, src.Version, indexes)
+	if errors.Is(err, &openapi.Error{Code: openapi.CodeNotFound}) || errors.Is(err, &openapi.Error{Code: openapi.CodeUnavailable}) {
+		return nil, nil
+	}
+	return held, err
 }

@@ -44,11 +44,15 @@ func (f *failing) Commit(context.Context, access.Principal, string, []byte, stri
 	return c, f.err
 }
 
-func (f *failing) PutChunk(context.Context, access.Principal, string, chunker.Digest, []byte) (r openapi.Received, err error) {
+func (f *failing) CommitOrphan(context.Context, access.Principal, string, []byte, string, string) (c openapi.Committed, err error) {
+	return c, f.err
+}
+
+func (f *failing) PutDelta(context.Context, access.Principal, string, chunker.Digest, []byte, versions.Source) (r openapi.Received, err error) {
 	return r, f.err
 }
 
-func (f *failing) PutBatch(context.Context, access.Principal, string, []versions.Encoded) (r openapi.Received, err error) {
+func (f *failing) PutDeltas(context.Context, access.Principal, string, []versions.Encoded, versions.Source) (r openapi.Received, err error) {
 	return r, f.err
 }
 
@@ -72,11 +76,33 @@ func (f *failing) Diff(context.Context, access.Principal, name.Ref, name.Ref) (d
 	return d, f.err
 }
 
+func (f *failing) Encodings(context.Context, access.Principal, name.Repo, chunker.Digest) (e openapi.Encodings, err error) {
+	return e, f.err
+}
+
+func (f *failing) Log(context.Context, access.Principal, name.Ref, chunker.Digest, int) (l openapi.Log, err error) {
+	return l, f.err
+}
+
+func (f *failing) Rule(context.Context, access.Principal, name.Repo) (r openapi.Retention, err error) {
+	return r, f.err
+}
+
+func (f *failing) SetRule(context.Context, access.Principal, name.Repo, openapi.RetentionRule) (r openapi.Retention, err error) {
+	return r, f.err
+}
+
+func (f *failing) ClearRule(context.Context, access.Principal, name.Repo) error { return f.err }
+
+func (f *failing) Apply(context.Context, access.Principal, name.Repo, bool) (r openapi.RetentionReport, err error) {
+	return r, f.err
+}
+
 func (f *failing) Chunks(context.Context, access.Principal, name.Repo, chunker.Digest, []uint32) ([]versions.Located, error) {
 	return nil, f.err
 }
 
-func (f *failing) OpenChunk(context.Context, versions.Located) (io.ReadCloser, error) {
+func (f *failing) Frames(context.Context, access.Principal, versions.Located, versions.Wish, versions.Room) ([]versions.Frame, error) {
 	return nil, f.err
 }
 
@@ -112,7 +138,15 @@ func (f *failing) Forget(string) error { return f.err }
 
 func (f *failing) List(access.Principal, string) (l openapi.NodeList, err error) { return l, f.err }
 
+func (f *failing) Register(string, openapi.Upstream) error { return f.err }
+
+func (f *failing) Upstreams() (l openapi.UpstreamList, err error) { return l, f.err }
+
 func (f *failing) Run(context.Context, httpapi.Collection) (r openapi.GCReport, err error) {
+	return r, f.err
+}
+
+func (f *failing) Recode(context.Context, string, func(openapi.CompactProgress)) (r openapi.CompactReport, err error) {
 	return r, f.err
 }
 
@@ -130,7 +164,7 @@ func TestEveryCodeOfEveryOperation(t *testing.T) {
 	}
 	service := &failing{}
 	api := httpapi.New(httpapi.Config{
-		Service: service, Events: service, Nodes: service, Collector: service, Verifier: service, Memory: 16 << 20,
+		Service: service, Events: service, Nodes: service, Upstreams: service, Collector: service, Verifier: service, Compactor: service, Retention: service, Memory: 16 << 20,
 	})
 	pairs := 0
 	for path, item := range doc.Paths.Map() {
@@ -207,8 +241,14 @@ func rightRequest(method, path string, op *openapi3.Operation) *http.Request {
 	switch op.OperationID {
 	case "reportNode":
 		bodies["application/json"] = []byte(`{"program":"","ttl":1,"models":[],"tiers":{"disk":` + noTier + `,"ram":` + noTier + `,"gpu":` + noTier + `}}`)
+	case "registerUpstream":
+		bodies["application/json"] = []byte(`{"url":"http://127.0.0.1:80","ttl":1}`)
+	case "setRetention":
+		bodies["application/json"] = []byte(`{"keep_last":1}`)
 	case "collectGarbage":
 		bodies["application/json"] = []byte(`{"dry_run":false}`)
+	case "compactStore":
+		bodies["application/json"] = []byte(`{}`)
 	case "verifyStore":
 		bodies["application/json"] = []byte(`{"deep":true}`)
 	}

@@ -16,15 +16,20 @@ import (
 	"github.com/ingot-ml/ingot/chunker/codec"
 	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry/internal/access"
+	"github.com/ingot-ml/ingot/registry/internal/versions"
 )
 
 // Config is what an API works with.
 type Config struct {
-	Service   Service
-	Events    Events
-	Nodes     Nodes
+	Service Service
+	Events  Events
+	Nodes   Nodes
+	// Upstreams are other hubs; nil where nothing is taken from any.
+	Upstreams Upstreams
 	Collector Collector
 	Verifier  Verifier
+	Retention Retention
+	Compactor Compactor
 	// Redirect sends callers who allow it to the store for chunks; nil sends nobody.
 	Redirect Redirect
 	// ReadOnly refuses whatever would change something that is stored.
@@ -36,10 +41,20 @@ type Config struct {
 	// Memory is how many bytes request bodies and the work on them may take
 	// together. A body that needs more than all of it waits until it is alone.
 	Memory int64
+	// Views answer paths that are not of registry.yaml.
+	Views []View
 	// Logger gets a line for every request, and every fault. Nil is silence.
 	Logger *slog.Logger
 	// Version is the program's, for /healthz.
 	Version string
+}
+
+// View is an interface that somebody else has defined. Who asks is in the context of
+// its requests, see package access.
+type View struct {
+	// Owns tells the paths, as they are escaped in the request, that the view answers.
+	Owns func(path string) bool
+	http.Handler
 }
 
 // API answers the requests of registry.yaml. It is safe for concurrent use.
@@ -47,12 +62,16 @@ type API struct {
 	service   Service
 	events    Events
 	nodes     Nodes
+	upstreams Upstreams
 	collector Collector
 	verifier  Verifier
+	retention Retention
+	compactor Compactor
 	redirect  Redirect
 	readOnly  bool
 	policy    access.Policy
 	principal func(*http.Request) access.Principal
+	views     []View
 	logger    *slog.Logger
 	version   string
 	router    *echo.Echo
@@ -61,11 +80,12 @@ type API struct {
 	wait      time.Duration       // for the budget
 	stall     time.Duration       // of a body that comes in
 	buffers   sync.Pool           // of *[]byte that hold any encoded chunk
+	rooms     sync.Pool           // of versions.Room
 	draining  atomic.Bool
 	drained   chan struct{} // closed when draining begins
 	load      load
 
-	collecting, verifying atomic.Bool
+	collecting, verifying, compacting atomic.Bool
 }
 
 // New returns an API of the service.
@@ -74,12 +94,16 @@ func New(c Config) *API {
 		service:   c.Service,
 		events:    c.Events,
 		nodes:     c.Nodes,
+		upstreams: c.Upstreams,
 		collector: c.Collector,
 		verifier:  c.Verifier,
+		retention: c.Retention,
+		compactor: c.Compactor,
 		redirect:  c.Redirect,
 		readOnly:  c.ReadOnly,
 		policy:    c.Policy,
 		principal: c.Principal,
+		views:     c.Views,
 		logger:    c.Logger,
 		version:   c.Version,
 		router:    echo.New(),
@@ -103,6 +127,7 @@ func New(c Config) *API {
 		b := make([]byte, maxEncoded)
 		return &b
 	}
+	a.rooms.New = func() any { return versions.NewRoom() }
 	a.router.Logger.SetOutput(io.Discard)
 	a.router.HTTPErrorHandler = func(err error, c echo.Context) { a.fail(c, err) }
 	a.router.Use(a.around)
@@ -126,7 +151,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // asks for health every few seconds and a node reports as often, and who listens to
 // events does so for ever.
 func isWork(path string) bool {
-	return path != healthPath && path != eventsPath && !strings.HasPrefix(path, nodesPath)
+	return path != healthPath && path != eventsPath && !strings.HasPrefix(path, nodesPath) && !strings.HasPrefix(path, upstreamsPath)
 }
 
 // Drain makes every later request fail with unavailable and close its connection.
@@ -138,13 +163,19 @@ func (a *API) Drain() {
 }
 
 const (
-	healthPath  = "/healthz"
-	eventsPath  = "/v1/events"
-	nodesPath   = "/v1/nodes"
-	nodePath    = nodesPath + "/:node"
+	healthPath = "/healthz"
+	eventsPath = "/v1/events"
+	nodesPath  = "/v1/nodes"
+	nodePath   = nodesPath + "/:node"
+
+	upstreamsPath = "/v1/upstreams"
+	upstreamPath  = upstreamsPath + "/:namespace"
+
 	repoPath    = "/v1/repos/:namespace/:model"
 	versionPath = repoPath + "/versions/:digest"
 	pushPath    = "/v1/pushes/:push"
+
+	retentionPath = repoPath + "/retention"
 )
 
 func (a *API) routes() {
@@ -157,18 +188,30 @@ func (a *API) routes() {
 	a.get("/v1/diff", a.getDiff)
 	a.router.POST("/v1/gc", a.collectGarbage)
 	a.router.POST("/v1/verify", a.verifyStore)
+	a.router.POST("/v1/compact", a.compactStore)
 
 	a.get(eventsPath, a.listen)
 	a.get(nodesPath, a.listNodes)
 	a.router.PUT(nodePath, a.reportNode)
 	a.router.DELETE(nodePath, a.forgetNode)
 
+	a.get(upstreamsPath, a.listUpstreams)
+	a.router.PUT(upstreamPath, a.writes(a.registerUpstream))
+	a.router.DELETE(upstreamPath, a.writes(a.forgetUpstream))
+
 	a.get(repoPath+"/versions", a.listVersions)
 	a.get(versionPath, a.getVersion)
 	a.router.DELETE(versionPath, a.writes(a.deleteVersion))
 	a.get(versionPath+"/sha256", a.getFileHashes)
+	a.get(versionPath+"/encodings", a.getEncodings)
 	a.get(versionPath+"/chunks", a.getChunks)
 	a.get(versionPath+"/chunks/:index", a.getChunk)
+
+	a.get(repoPath+"/log", a.getLog)
+	a.get(retentionPath, a.getRetention)
+	a.router.PUT(retentionPath, a.writes(a.setRetention))
+	a.router.DELETE(retentionPath, a.writes(a.clearRetention))
+	a.router.POST(retentionPath+"/apply", a.applyRetention)
 
 	a.get(repoPath+"/tags", a.listTags)
 	a.get(repoPath+"/tags/:tag", a.getTag)
@@ -181,6 +224,20 @@ func (a *API) routes() {
 	a.router.PUT(pushPath+"/chunks/:digest", a.writes(a.putChunk))
 	a.router.POST(pushPath+"/chunks", a.writes(a.putChunks))
 	a.router.POST(pushPath+"/commit", a.writes(a.commitPush))
+}
+
+// view hands a request that none of the routes takes to the view whose path it has. Of
+// a registry that only reads it is the store that refuses writes.
+func (a *API) view(c echo.Context) error {
+	r := c.Request()
+	path := r.URL.EscapedPath()
+	for _, v := range a.views {
+		if v.Owns(path) {
+			v.ServeHTTP(c.Response(), r.WithContext(access.NewContext(r.Context(), a.principal(r))))
+			return nil
+		}
+	}
+	return echo.ErrNotFound
 }
 
 // writes is a handler of what changes something that is stored.

@@ -33,6 +33,11 @@ type fake struct {
 	batch    []versions.Encoded // that came
 	located  []versions.Located
 	open     func(versions.Located) (io.ReadCloser, error)
+	held     []versions.Located // of the model "held"
+	heldErr  error
+	base     versions.Source // that an upload named
+	wish     versions.Wish   // of the request for chunks
+	frames   func() []versions.Frame
 }
 
 func (f *fake) Tag(ctx context.Context, _ access.Principal, _ name.Repo, _ string) (openapi.Tag, error) {
@@ -47,21 +52,33 @@ func (f *fake) MissingFresh(context.Context, access.Principal, string, []chunker
 	return f.missing, nil
 }
 
-func (f *fake) PutChunk(_ context.Context, _ access.Principal, _ string, _ chunker.Digest, enc []byte) (openapi.Received, error) {
+func (f *fake) PutDelta(_ context.Context, _ access.Principal, _ string, _ chunker.Digest, enc []byte, base versions.Source) (openapi.Received, error) {
+	f.base = base
 	return f.putChunk(enc)
 }
 
-func (f *fake) PutBatch(_ context.Context, _ access.Principal, _ string, chunks []versions.Encoded) (openapi.Received, error) {
-	f.batch = chunks
+func (f *fake) PutDeltas(_ context.Context, _ access.Principal, _ string, chunks []versions.Encoded, base versions.Source) (openapi.Received, error) {
+	f.batch, f.base = chunks, base
 	return openapi.Received{Chunks: len(chunks)}, nil
 }
 
-func (f *fake) Chunks(context.Context, access.Principal, name.Repo, chunker.Digest, []uint32) ([]versions.Located, error) {
+func (f *fake) Chunks(_ context.Context, _ access.Principal, repo name.Repo, _ chunker.Digest, _ []uint32) ([]versions.Located, error) {
+	if repo.Name == "held" {
+		return f.held, f.heldErr
+	}
 	return f.located, nil
 }
 
-func (f *fake) OpenChunk(_ context.Context, l versions.Located) (io.ReadCloser, error) {
-	return f.open(l)
+func (f *fake) Frames(_ context.Context, _ access.Principal, l versions.Located, w versions.Wish, _ versions.Room) ([]versions.Frame, error) {
+	f.wish = w
+	if f.frames != nil {
+		return f.frames(), nil
+	}
+	r, err := f.open(l)
+	if err != nil {
+		return nil, err
+	}
+	return []versions.Frame{{Digest: l.Digest, Length: l.Length, ReadCloser: r}}, nil
 }
 
 // newServer serves the fake with a budget of memory bytes, and returns its log,

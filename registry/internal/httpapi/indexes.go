@@ -11,10 +11,10 @@ import (
 // times ten digits and a comma, and room for ranges written at length.
 const maxIndexes = openapi.MaxBatchChunks*12 - 1
 
-// parseIndexes reads indexes and ranges of indexes, as in "0-15,20".
-func parseIndexes(s string) ([]uint32, error) {
+// parseIndexes reads indexes and ranges of indexes, as in "0-15,20", of a parameter.
+func parseIndexes(s, param string) ([]uint32, error) {
 	if len(s) > maxIndexes {
-		return nil, openapi.Errorf(openapi.CodeTooLarge, "i: %d bytes, want at most %d", len(s), maxIndexes)
+		return nil, openapi.Errorf(openapi.CodeTooLarge, "%s: %d bytes, want at most %d", param, len(s), maxIndexes)
 	}
 	var indexes []uint32
 	for part := range strings.SplitSeq(s, ",") {
@@ -24,7 +24,7 @@ func parseIndexes(s string) ([]uint32, error) {
 		}
 		// In 64 bits: the last index may be the greatest of 32.
 		if uint64(len(indexes))+uint64(last)-uint64(first) >= openapi.MaxBatchChunks {
-			return nil, openapi.Errorf(openapi.CodeTooLarge, "i: more than %d chunks", openapi.MaxBatchChunks)
+			return nil, openapi.Errorf(openapi.CodeTooLarge, "%s: more than %d chunks", param, openapi.MaxBatchChunks)
 		}
 		for i := uint64(first); i <= uint64(last); i++ {
 			indexes = append(indexes, uint32(i))

@@ -7,6 +7,7 @@ import (
 
 	"github.com/ingot-ml/ingot/chunker"
 	"github.com/ingot-ml/ingot/openapi"
+	"github.com/ingot-ml/ingot/registry/internal/versions"
 	"github.com/ingot-ml/ingot/registry/name"
 )
 
@@ -27,6 +28,15 @@ func badName(err error) error {
 func repoOf(c echo.Context) (name.Repo, error) {
 	repo, err := name.ParseRepo(c.Param("namespace") + "/" + c.Param("model"))
 	return repo, badName(err)
+}
+
+// writableRepo is repoOf for what changes something.
+func writableRepo(c echo.Context) (name.Repo, error) {
+	repo, err := repoOf(c)
+	if err == nil && repo.Reserved() {
+		err = openapi.Errorf(openapi.CodeBadName, "repository %s: names that end in .git are for uploads: choose another", repo)
+	}
+	return repo, err
 }
 
 func digestOf(c echo.Context) (chunker.Digest, error) {
@@ -110,6 +120,19 @@ func refOf(c echo.Context, param string) (name.Ref, error) {
 	}
 	ref, err := name.ParseRef(s)
 	return ref, badName(err)
+}
+
+// sourceOf reads a version, NS/MODEL@DIGEST; the zero Source if the parameter is empty.
+func sourceOf(c echo.Context, param string) (versions.Source, error) {
+	s := c.QueryParam(param)
+	if s == "" {
+		return versions.Source{}, nil
+	}
+	ref, err := name.ParseRef(s)
+	if err == nil && ref.Digest.IsZero() {
+		err = openapi.Errorf(openapi.CodeBadName, "%s %.120q: want namespace/name@digest", param, s)
+	}
+	return versions.Source{Repo: ref.Repo.String(), Version: ref.Digest}, badName(err)
 }
 
 // saysYes reads a parameter that is openapi.Yes or nothing.

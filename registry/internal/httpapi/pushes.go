@@ -12,7 +12,7 @@ import (
 )
 
 func (a *API) startPush(c echo.Context) error {
-	repo, err := repoOf(c)
+	repo, err := writableRepo(c)
 	if err != nil {
 		return err
 	}
@@ -96,13 +96,21 @@ func (a *API) commitPush(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	orphan, err := saysYes(c, "orphan")
+	if err != nil {
+		return err
+	}
 	doc, release, err := a.document(c, openapi.MediaManifest, manifest.MaxSize, parsedShare)
 	if err != nil {
 		return err
 	}
 	defer release()
 	r := c.Request()
-	committed, err := a.service.Commit(r.Context(), a.principal(r), id, doc, tag, expect)
+	commit := a.service.Commit
+	if orphan {
+		commit = a.service.CommitOrphan
+	}
+	committed, err := commit(r.Context(), a.principal(r), id, doc, tag, expect)
 	return answer(c, created(committed.Created), committed, err)
 }
 

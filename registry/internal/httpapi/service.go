@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"context"
-	"io"
 	"time"
 
 	"github.com/ingot-ml/ingot/chunker"
@@ -34,12 +33,14 @@ type Pushes interface {
 	// MissingFresh is Missing for a push that has uploaded nothing through others.
 	MissingFresh(ctx context.Context, p access.Principal, id string, digests []chunker.Digest) ([]bool, error)
 	Commit(ctx context.Context, p access.Principal, id string, doc []byte, tag, expect string) (openapi.Committed, error)
+	CommitOrphan(ctx context.Context, p access.Principal, id string, doc []byte, tag, expect string) (openapi.Committed, error)
 }
 
-// Uploads takes encoded chunks.
+// Uploads takes encoded chunks. Deltas among them are of chunks of base; the zero Source
+// stands for no version.
 type Uploads interface {
-	PutChunk(ctx context.Context, p access.Principal, id string, d chunker.Digest, enc []byte) (openapi.Received, error)
-	PutBatch(ctx context.Context, p access.Principal, id string, chunks []versions.Encoded) (openapi.Received, error)
+	PutDelta(ctx context.Context, p access.Principal, id string, d chunker.Digest, enc []byte, base versions.Source) (openapi.Received, error)
+	PutDeltas(ctx context.Context, p access.Principal, id string, chunks []versions.Encoded, base versions.Source) (openapi.Received, error)
 }
 
 // Versions is what can be done with versions.
@@ -49,12 +50,16 @@ type Versions interface {
 	Delete(ctx context.Context, p access.Principal, repo name.Repo, digest chunker.Digest) error
 	FileHashes(ctx context.Context, p access.Principal, repo name.Repo, digest chunker.Digest) (openapi.FileHashes, error)
 	Diff(ctx context.Context, p access.Principal, a, b name.Ref) (openapi.Diff, error)
+	Encodings(ctx context.Context, p access.Principal, repo name.Repo, digest chunker.Digest) (openapi.Encodings, error)
+	// Log begins behind the version after, unless that is zero.
+	Log(ctx context.Context, p access.Principal, ref name.Ref, after chunker.Digest, limit int) (openapi.Log, error)
 }
 
 // Chunks reads encoded chunks. Chunks returns as many as indexes, in their order.
 type Chunks interface {
 	Chunks(ctx context.Context, p access.Principal, repo name.Repo, digest chunker.Digest, indexes []uint32) ([]versions.Located, error)
-	OpenChunk(ctx context.Context, c versions.Located) (io.ReadCloser, error)
+	// Frames returns what a chunk is sent as; without deltas one frame, the whole chunk.
+	Frames(ctx context.Context, p access.Principal, c versions.Located, w versions.Wish, room versions.Room) ([]versions.Frame, error)
 }
 
 // Tags is what can be done with tags.
@@ -83,10 +88,25 @@ type Collection struct {
 	Progress func(openapi.GCProgress)
 }
 
+// Compactor chooses anew how the chunks of a model are stored, or of all where repo is
+// empty.
+type Compactor interface {
+	Recode(ctx context.Context, repo string, progress func(openapi.CompactProgress)) (openapi.CompactReport, error)
+}
+
 // Verifier compares what is stored with what it should be; with deep it reads every
 // chunk. What it finds is in the report, and no error.
 type Verifier interface {
 	Verify(ctx context.Context, deep bool, progress func(openapi.VerifyProgress)) (openapi.VerifyReport, error)
+}
+
+// Retention is which versions of a repository stay; *retention.Service is one.
+type Retention interface {
+	Rule(ctx context.Context, p access.Principal, repo name.Repo) (openapi.Retention, error)
+	SetRule(ctx context.Context, p access.Principal, repo name.Repo, rule openapi.RetentionRule) (openapi.Retention, error)
+	ClearRule(ctx context.Context, p access.Principal, repo name.Repo) error
+	// Apply retires what the rule does not keep; with dryRun it only tells.
+	Apply(ctx context.Context, p access.Principal, repo name.Repo, dryRun bool) (openapi.RetentionReport, error)
 }
 
 // Redirect returns an address, good for a short time, where the caller of a chunk
@@ -96,6 +116,13 @@ type Redirect func(ctx context.Context, c versions.Located) (url string, ok bool
 // Events tells of changed tags; *events.Hub is one.
 type Events interface {
 	Listen(p access.Principal, match []string) (*events.Listener, error)
+}
+
+// Upstreams are other hubs that models come from; *upstream.Source is one.
+type Upstreams interface {
+	Register(namespace string, u openapi.Upstream) error
+	Forget(namespace string) error
+	Upstreams() (openapi.UpstreamList, error)
 }
 
 // Nodes remembers what nodes say of themselves; *nodes.Nodes is one.

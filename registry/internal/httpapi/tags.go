@@ -35,6 +35,9 @@ func (a *API) getTag(c echo.Context) error {
 
 func (a *API) setTag(c echo.Context) error {
 	repo, tag, err := tagOf(c)
+	if err == nil {
+		_, err = writableRepo(c)
+	}
 	if err != nil {
 		return err
 	}

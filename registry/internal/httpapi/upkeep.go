@@ -75,6 +75,32 @@ func (a *API) verifyStore(c echo.Context) error {
 	})
 }
 
+func (a *API) compactStore(c echo.Context) error {
+	var q openapi.CompactRequest
+	release, err := a.upkeep(c, &q)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if a.readOnly {
+		return refuseWrite()
+	}
+	begin := openapi.CompactLine{Progress: &openapi.CompactProgress{Phase: "begin"}}
+	return a.alone(c, &a.compacting, begin, func(ctx context.Context, tell func(any)) (any, error) {
+		report, err := a.compactor.Recode(ctx, q.Repo, func(p openapi.CompactProgress) { tell(openapi.CompactLine{Progress: &p}) })
+		return openapi.CompactLine{Report: &report}, err
+	})
+}
+
+// admits refuses who does not run the registry.
+func (a *API) admits(c echo.Context) error {
+	err := a.policy.Allow(a.principal(c.Request()), name.Repo{}, access.Admin)
+	if errors.Is(err, access.ErrDenied) {
+		return openapi.Errorf(openapi.CodeForbidden, "only who runs the registry may do this")
+	}
+	return err
+}
+
 // listed makes a list that JSON has as one, though it be empty.
 func listed[T any](list []T) []T {
 	if list == nil {
@@ -93,10 +119,7 @@ func objects(list []openapi.BadObject) []openapi.BadObject {
 
 // upkeep reads what somebody asks of the registry as a whole, who must be allowed to.
 func (a *API) upkeep(c echo.Context, into any) (release func(), err error) {
-	switch err := a.policy.Allow(a.principal(c.Request()), name.Repo{}, access.Admin); {
-	case errors.Is(err, access.ErrDenied):
-		return nil, openapi.Errorf(openapi.CodeForbidden, "only who runs the registry may do this")
-	case err != nil:
+	if err := a.admits(c); err != nil {
 		return nil, err
 	}
 	doc, release, err := a.document(c, mediaJSON, openapi.MaxJSON, 2)

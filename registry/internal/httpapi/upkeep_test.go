@@ -21,10 +21,11 @@ import (
 	"github.com/ingot-ml/ingot/registry/name"
 )
 
-// works is a Collector and a Verifier that do what a test says.
+// works is a Collector, a Verifier and a Compactor that do what a test says.
 type works struct {
 	collect func(context.Context, httpapi.Collection) (openapi.GCReport, error)
 	verify  func(ctx context.Context, deep bool, progress func(openapi.VerifyProgress)) (openapi.VerifyReport, error)
+	compact func(ctx context.Context, repo string, progress func(openapi.CompactProgress)) (openapi.CompactReport, error)
 }
 
 func (w *works) Run(ctx context.Context, o httpapi.Collection) (openapi.GCReport, error) {
@@ -35,10 +36,14 @@ func (w *works) Verify(ctx context.Context, deep bool, progress func(openapi.Ver
 	return w.verify(ctx, deep, progress)
 }
 
+func (w *works) Recode(ctx context.Context, repo string, progress func(openapi.CompactProgress)) (openapi.CompactReport, error) {
+	return w.compact(ctx, repo, progress)
+}
+
 // serveWorks serves w, with more of the configuration by change.
 func serveWorks(t *testing.T, w *works, change func(*httpapi.Config)) (*httptest.Server, *httpapi.API) {
 	t.Helper()
-	c := httpapi.Config{Service: &fake{}, Collector: w, Verifier: w, Memory: 1 << 20}
+	c := httpapi.Config{Service: &fake{}, Collector: w, Verifier: w, Compactor: w, Memory: 1 << 20}
 	if change != nil {
 		change(&c)
 	}
@@ -153,6 +158,26 @@ func TestWorkFails(t *testing.T) {
 	}
 }
 
+func TestCompact(t *testing.T) {
+	w := &works{compact: func(_ context.Context, repo string, tell func(openapi.CompactProgress)) (openapi.CompactReport, error) {
+		if repo == "acme/none" {
+			return openapi.CompactReport{}, openapi.Errorf(openapi.CodeNotFound, "no such model")
+		}
+		tell(openapi.CompactProgress{Phase: "versions", Done: 1, Total: 2, Gained: 5})
+		return openapi.CompactReport{Chunks: int64(len(repo)), BytesGained: 5}, nil
+	}}
+	server, _ := serveWorks(t, w, nil)
+	resp := begin(t, t.Context(), server.URL+"/v1/compact", `{"repo":"acme/llama"}`)
+	if line := nextLine[openapi.CompactLine](t, bufio.NewReader(resp.Body)); line.Report == nil || line.Report.Chunks != 10 || line.Report.BytesGained != 5 {
+		t.Errorf("status %d, line %+v", resp.StatusCode, line)
+	}
+	resp, body := request(t, http.MethodPost, server.URL+"/v1/compact", "application/json", strings.NewReader(`{"repo":"acme/none"}`))
+	checkError(t, resp, body, openapi.CodeNotFound)
+	server, _ = serveWorks(t, w, func(c *httpapi.Config) { c.ReadOnly = true })
+	resp, body = request(t, http.MethodPost, server.URL+"/v1/compact", "application/json", strings.NewReader(`{}`))
+	checkError(t, resp, body, openapi.CodeReadOnly)
+}
+
 // TestOneAtATime asks for a second collection, and a verification, during the first.
 func TestOneAtATime(t *testing.T) {
 	begun, end := make(chan struct{}), make(chan struct{})
@@ -240,7 +265,7 @@ func (noAdmins) Allow(_ access.Principal, r name.Repo, a access.Action) error {
 
 func TestUpkeepIsForAdmins(t *testing.T) {
 	server, _ := serveWorks(t, &works{}, func(c *httpapi.Config) { c.Policy = noAdmins{} })
-	for path, doc := range map[string]string{"/v1/gc": dry, "/v1/verify": `{"deep":true}`} {
+	for path, doc := range map[string]string{"/v1/gc": dry, "/v1/verify": `{"deep":true}`, "/v1/compact": `{}`} {
 		resp, body := request(t, http.MethodPost, server.URL+path, "application/json", strings.NewReader(doc))
 		checkError(t, resp, body, openapi.CodeForbidden)
 	}

@@ -21,6 +21,10 @@ func (a *API) putChunk(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	base, err := sourceOf(c, "base")
+	if err != nil {
+		return err
+	}
 	n, err := checkBody(c.Request(), openapi.MediaChunk, int64(maxEncoded))
 	if err != nil {
 		return err
@@ -38,7 +42,7 @@ func (a *API) putChunk(c echo.Context) error {
 		return err
 	}
 	r := c.Request()
-	received, err := a.service.PutChunk(r.Context(), a.principal(r), id, digest, enc)
+	received, err := a.service.PutDelta(r.Context(), a.principal(r), id, digest, enc, base)
 	return answer(c, created(received.New > 0), received, err)
 }
 
@@ -47,12 +51,20 @@ func (a *API) putChunks(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	base, err := sourceOf(c, "base")
+	if err != nil {
+		return err
+	}
 	n, err := checkBody(c.Request(), openapi.MediaChunks, openapi.MaxBatch)
 	if err != nil {
 		return err
 	}
 	// The body, and the plain bytes of one chunk after the other.
-	release, err := a.reserve(c.Request().Context(), n+chunker.MaxSize)
+	need := n + chunker.MaxSize
+	if base != (versions.Source{}) {
+		need += versions.MaxRemade
+	}
+	release, err := a.reserve(c.Request().Context(), need)
 	if err != nil {
 		return err
 	}
@@ -66,7 +78,7 @@ func (a *API) putChunks(c echo.Context) error {
 		return err
 	}
 	r := c.Request()
-	received, err := a.service.PutBatch(r.Context(), a.principal(r), id, chunks)
+	received, err := a.service.PutDeltas(r.Context(), a.principal(r), id, chunks, base)
 	return answer(c, http.StatusOK, received, err)
 }
 

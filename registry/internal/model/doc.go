@@ -16,6 +16,9 @@
 //     which nothing can go wrong shows nothing.
 //   - A walk is breadth first and the same every time, so that the first trace it
 //     finds is a shortest one.
+//   - What an object holds is known by a number of its own, and so is what it is a
+//     delta of: a version can be decoded when its body names bases that do, wherever
+//     they lie, and all of them are there.
 //   - Nothing in here knows a store or an engine. Compare-and-swap is modelled by
 //     what it is for: versions of registers never come back, so a swap succeeds just
 //     when nobody has written since the read.

@@ -58,6 +58,11 @@ const (
 	SkipWithoutMarks // who loses G2 goes on with the other's list, and skips by its own G1
 	SkipTakeOver     // who takes over skips heads that are as they were when it came
 
+	BaseLeftOut   // P3 names no base for a delta that the push has uploaded
+	BaseListed    // P3 takes a base that a list names which counts
+	BaseBeforeP0  // P3 takes a base from where a version had it before P0
+	MoveDropsBase // R1 has copied the base of a delta, and the new body does not name it
+
 	BodyUnmarked  // G3 does not mark the body itself
 	BodyUnchecked // P4 does not check the body itself
 )

@@ -96,25 +96,48 @@ func (p Pushes) moveBodySteps(s Store, v int, to *Steps[Store]) {
 		to.AddOf(n, "mover", what, v)
 	}
 	n := s
-	if b, ok := p.upload(&n, body{}); ok {
-		take(n, b, "R1: uploads whole the chunk of version")
+	if chunk, ok := p.upload(&n, s.holds[index(h.body.chunk)], 0); ok {
+		take(n, body{chunk: chunk}, "R1: uploads whole the chunk of version")
 	}
-	if n := s; h.body.bases != 0 {
-		if b, ok := p.upload(&n, body{chunk: h.body.bases}); ok {
-			take(n, b, "R1: uploads a delta over the base of version")
-		}
+	if h.body.bases != 0 {
+		p.moveBaseSteps(s, h.body, take)
 	}
 	p.hits(&s, s.move.absent, func(from int, b body) {
 		if from == v {
 			return
 		}
 		take(s, b, "R1: takes a place of another for version")
-		if n := s; p.Deltas {
-			if d, ok := p.upload(&n, b); ok {
-				take(n, d, "R1: uploads a delta over the chunk of another for version")
-			}
+		n := s
+		if !p.Deltas || count(b.chunk|b.bases) > maxBases {
+			return
+		}
+		if chunk, ok := p.upload(&n, s.holds[index(h.body.chunk)], b.chunk); ok {
+			take(n, body{chunk: chunk, bases: b.chunk | b.bases}, "R1: uploads a delta over the chunk of another for version")
 		}
 	})
+}
+
+// moveBaseSteps are R1 for what is a delta: another delta of the base that it has, or
+// the same one with its base elsewhere, whole. What the old body names needs no check
+// to stay in use.
+func (p Pushes) moveBaseSteps(s Store, old body, take func(n Store, b body, what string)) {
+	for base := names(1); base < 1<<p.Names; base <<= 1 {
+		if base&old.bases == 0 || s.holds[index(base)]+1 != s.over[index(old.chunk)] {
+			continue
+		}
+		n := s
+		if chunk, ok := p.upload(&n, s.holds[index(old.chunk)], base); ok {
+			take(n, body{chunk: chunk, bases: old.bases}, "R1: uploads a delta over the base of version")
+		}
+		n = s
+		copied, ok := p.upload(&n, s.holds[index(base)], 0)
+		if p.Flaw == MoveDropsBase {
+			copied = 0
+		}
+		if ok {
+			take(n, body{chunk: old.chunk, bases: copied}, "R1: uploads whole the base of version")
+		}
+	}
 }
 
 // checkNextSteps is R3.

@@ -151,7 +151,7 @@ func (p Pushes) readerSteps(s Store, to *Steps[Store]) {
 	case s.reader.at == readerIdle:
 		n.reader = reader{readerReads, h.body}
 		to.Add(n, "reader", "reads the head of version 0")
-	case s.reader.at == readerFailed || s.needed(s.reader.body)&^s.stored == 0:
+	case s.reader.at == readerFailed || s.decodes(s.reader.body):
 	case h.body == s.reader.body, p.Flaw == R8, p.Flaw == R9 && s.reader.at == readerFollowed:
 		n.reader = reader{at: readerFailed}
 		to.Add(n, "reader", "misses an object, and gives up")

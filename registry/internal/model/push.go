@@ -24,6 +24,7 @@ const (
 	pushP0 pushAt = iota
 	pushP1
 	pushLate // M8: the epoch is read only now
+	pushBase // it has a delta, and no base yet
 	pushBody
 	pushP3
 	pushP4
@@ -43,6 +44,8 @@ func (p Pushes) pushSteps(s Store, i int, to *Steps[Store]) {
 		n := s
 		n.push[i].e0, n.push[i].at = s.gc.epoch, p.afterFind()
 		to.Add(n, p.pusher(i), "reads the epoch of g/state")
+	case pushBase:
+		p.baseSteps(s, i, to)
 	case pushBody:
 		n := s
 		if blob, ok := p.fresh(&n); ok {
@@ -75,6 +78,13 @@ func (p Pushes) pushSteps(s Store, i int, to *Steps[Store]) {
 // startSteps are P0. A push that is resumed at another replica begins there with
 // what its register says.
 func (p Pushes) startSteps(s Store, i int, to *Steps[Store]) {
+	if p.Flaw == BaseBeforeP0 && s.push[i].judged.chunk == 0 {
+		p.hits(&s, 0, func(v int, b body) {
+			n := s
+			n.push[i].judged = b
+			to.AddOf(n, p.pusher(i), "reads, before P0, and remembers the places of version", v)
+		})
+	}
 	n := s
 	n.push[i].at = pushP1
 	if first := s.push[0]; p.Twin && i > 0 {
@@ -114,6 +124,9 @@ func (p Pushes) findSteps(s Store, i int, to *Steps[Store]) {
 	}
 	take := func(n Store, b body, what string, v int) {
 		n.push[i].body, n.push[i].at = b, next
+		if b.bases == 0 && n.over[index(b.chunk)] != 0 && p.Flaw != M14c {
+			n.push[i].at = pushBase
+		}
 		to.AddOf(n, p.pusher(i), what, v)
 	}
 	if p.Judge && a.tries == 0 && a.judged.chunk == 0 {
@@ -129,13 +142,11 @@ func (p Pushes) findSteps(s Store, i int, to *Steps[Store]) {
 			entry.bases = 0
 		}
 		take(s, entry, "P1: finds the chunk in version", v)
-		if n := s; p.Deltas {
-			if d, ok := p.upload(&n, b); ok {
-				take(n, d, "P2: uploads a delta over the chunk of version", v)
-			}
-		}
 	})
-	if b := a.judged; b.chunk != 0 && b.names()&a.absent == 0 {
+	if p.Deltas {
+		p.deltaSteps(s, i, take)
+	}
+	if b := a.judged; b.chunk != 0 && b.names()&a.absent == 0 && p.Flaw != BaseBeforeP0 {
 		take(s, b, "P1: takes the place that it remembers", none)
 	}
 	mine := s.push[0].mine | s.push[1].mine // of one push, if there are any
@@ -147,11 +158,11 @@ func (p Pushes) findSteps(s Store, i int, to *Steps[Store]) {
 		}
 	}
 	n := s
-	if b, ok := p.upload(&n, body{}); ok {
+	if chunk, ok := p.upload(&n, p.wanted(), 0); ok {
 		if p.Twin {
-			n.push[i].mine |= b.chunk
+			n.push[i].mine |= chunk
 		}
-		take(n, b, "P2: uploads the chunk", none)
+		take(n, body{chunk: chunk}, "P2: uploads the chunk", none)
 	}
 }
 

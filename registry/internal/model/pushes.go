@@ -5,7 +5,7 @@ import "fmt"
 // The invariants of Pushes.
 const (
 	// Whole is I2: what can be read can be decoded, at every moment.
-	Whole = "I2: a readable version needs an object that is gone"
+	Whole = "I2: a readable version cannot be decoded"
 	// Kept is a part of I1: what somebody was told is there stays until it is retired.
 	Kept = "I1: a version that was acknowledged cannot be read, and nobody has retired it"
 	// Served is what the rule of readers is for.
@@ -27,7 +27,7 @@ type Pushes struct {
 	Retry   int  // how often a push repeats P1 after a conflict
 	Finish  bool // another replica may finish what it finds half done
 	Judge   bool // a push remembers what it read of a version when it asks again
-	Deltas  bool // version 0 is a delta, and pushers upload deltas over hits
+	Deltas  bool // version 0 is a delta, and pushers upload deltas of what versions need
 	Bodies  bool // bodies are objects, and may be condemned like others
 	Skip    bool // G1 reads all heads, and G3 only those that have changed since
 	Listing bool // a list may miss a key that was made while it ran
@@ -58,7 +58,7 @@ func (p Pushes) Start() Store {
 	b := body{chunk: 0b1}
 	if p.Deltas {
 		b = body{chunk: 0b10, bases: 0b1}
-		s.stored, s.needs[1] = 0b11, 0b1
+		s.stored, s.holds[1], s.over[1] = 0b11, 1, 1
 	}
 	if p.Bodies {
 		b.blob = s.stored + 1
@@ -96,7 +96,7 @@ func (p Pushes) Broken(s Store) string {
 	for i := range s.heads {
 		h := &s.heads[i]
 		switch {
-		case h.readable() && s.needed(h.body)&^s.stored != 0:
+		case h.readable() && !s.decodes(h.body):
 			return Whole
 		case h.told && !h.readable():
 			return Kept
@@ -225,22 +225,25 @@ func (p Pushes) setGC(s *Store, by int, g gcState) {
 	}
 }
 
-// upload puts a chunk under a name that nobody has had, as a delta over what base
-// says unless that is empty. It returns no body when all names are used up, or when
-// the closure would be too large.
-func (p Pushes) upload(s *Store, base body) (b body, ok bool) {
-	bases := base.chunk | base.bases
-	if count(bases) > maxBases {
-		return body{}, false
+// upload puts a chunk under a name that nobody has had: whole, or as a delta of what
+// the object base holds. It returns none when all names are used up.
+func (p Pushes) upload(s *Store, chunk uint8, base names) (n names, ok bool) {
+	if n, ok = p.fresh(s); !ok {
+		return 0, false
 	}
-	n, ok := p.fresh(s)
-	if !ok {
-		return body{}, false
+	s.holds[index(n)], s.over[index(n)] = chunk, 0
+	if base != 0 {
+		s.over[index(n)] = s.holds[index(base)] + 1
 	}
-	if base.chunk != 0 {
-		s.needs[index(n)] = s.needed(body{chunk: base.chunk})
+	return n, true
+}
+
+// wanted is the chunk that a pusher uploads whole: the one that version 0 has.
+func (p Pushes) wanted() uint8 {
+	if p.Deltas {
+		return 1
 	}
-	return body{chunk: n, bases: bases}, true
+	return 0
 }
 
 // fresh makes an object under a name that nobody has had.

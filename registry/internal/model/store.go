@@ -130,7 +130,8 @@ type Store struct {
 	stored  names                // objects that are there
 	used    names                // names that were given out
 	deleted names                // names that a delete was sent for
-	needs   [maxNames]names      // what else decoding an object needs
+	holds   [maxNames]uint8      // the chunk that an object is an encoding of, by number
+	over    [maxNames]uint8      // one more than the chunk that it is a delta of; 0 for a whole one
 	gc      gcState              // g/state
 	lists   [maxEpochs + 1]names // by epoch: the candidates, and later what is deleted; P4 may read both
 	heads   [maxVersions]head    // version 0 is there from the start
@@ -143,14 +144,30 @@ type Store struct {
 	reader  reader
 }
 
-// needed returns all objects that reading by a body takes. It is the truth, not
-// what the body says.
-func (s *Store) needed(b body) names {
-	all := b.names()
-	for i := range s.needs {
-		if b.chunk>>i&1 == 1 {
-			all |= s.needs[i]
+// decodes tells whether a version with that body can be read: whether everything is
+// there that the body names, and names it all that decoding takes.
+func (s *Store) decodes(b body) bool {
+	if b.names()&^s.stored != 0 {
+		return false
+	}
+	_, ok := s.closure(b.chunk, b.bases)
+	return ok
+}
+
+// closure returns which of some objects decoding a chunk takes beside its own. A
+// base may be any object that holds the right chunk.
+func (s *Store) closure(chunk, among names) (bases names, ok bool) {
+	want := s.over[index(chunk)]
+	if want == 0 {
+		return 0, true
+	}
+	for n := names(1); n <= among; n <<= 1 {
+		if n&among == 0 || s.holds[index(n)]+1 != want {
+			continue
+		}
+		if more, ok := s.closure(n, among&^n); ok {
+			return n | more, true
 		}
 	}
-	return all
+	return 0, false
 }

@@ -26,7 +26,7 @@ func check(r *openapi.NodeReport) ([]name.Repo, error) {
 		return nil, bad("program %.80q: want at most %d printable characters of ASCII", r.Program, maxProgram)
 	}
 	for _, t := range []openapi.TierUsage{r.Tiers.Disk, r.Tiers.RAM, r.Tiers.GPU} {
-		if t.Used < 0 || t.Budget < 0 || t.Orphaned < 0 || t.Models < 0 || t.Limit < 0 {
+		if t.Used < 0 || t.Budget < 0 || t.Orphaned < 0 || t.FilesBytes < 0 || t.Models < 0 || t.Limit < 0 {
 			return nil, bad("tiers: want no negative numbers")
 		}
 	}

@@ -11,8 +11,8 @@ import (
 const MaxClosure = 4
 
 // MaxBody bounds a body in bytes: the longest document, and for each of its
-// chunks an entry and a name.
-const MaxBody = 320 << 20
+// chunks an entry with two bases, and their names.
+const MaxBody = 640 << 20
 
 const bodyMagic = "INGOTB"
 
@@ -24,6 +24,9 @@ type Entry struct {
 	// Closure holds the entries of the bases that decoding needs, nearest first.
 	// They have no closures of their own.
 	Closure []Entry
+	// Spent is, for one of a closure, the encoded bytes of the deltas that were written
+	// against it in this line of versions, up to this one. 0 is not known.
+	Spent uint32
 }
 
 // Names yields the names of the objects that e needs.
@@ -51,8 +54,10 @@ const (
 	leastEntry = 4 + 4 + 4 + 1
 )
 
-// Encode returns the body's bytes.
+// Encode returns the body's bytes: version 2 if it says what was spent on a base, else
+// version 1.
 func (b *Body) Encode() []byte {
+	v := b.version()
 	t := nameTable{index: make(map[string]uint32, len(b.Entries))}
 	for i := range b.Entries {
 		for name := range b.Entries[i].Names {
@@ -60,7 +65,7 @@ func (b *Body) Encode() []byte {
 		}
 	}
 	dst := make([]byte, 0, len(b.Document)+len(b.Entries)*(leastEntry+100)+64)
-	dst = le.AppendUint16(append(dst, bodyMagic...), version)
+	dst = le.AppendUint16(append(dst, bodyMagic...), v)
 	dst = le.AppendUint32(dst, uint32(len(b.Document)))
 	dst = append(dst, b.Document...)
 	dst = t.append(dst)
@@ -70,9 +75,23 @@ func (b *Body) Encode() []byte {
 		dst = append(dst, byte(len(b.Entries[i].Closure)))
 		for j := range b.Entries[i].Closure {
 			dst = t.appendEntry(dst, &b.Entries[i].Closure[j])
+			if v == versionBases {
+				dst = le.AppendUint32(dst, b.Entries[i].Closure[j].Spent)
+			}
 		}
 	}
 	return dst
+}
+
+func (b *Body) version() uint16 {
+	for i := range b.Entries {
+		for j := range b.Entries[i].Closure {
+			if b.Entries[i].Closure[j].Spent > 0 {
+				return versionBases
+			}
+		}
+	}
+	return version
 }
 
 // nameTable holds every object name once, in order of first use.
@@ -111,7 +130,7 @@ func ParseBody(b []byte) (*Body, error) {
 		return nil, fmt.Errorf("parse body: %w", invalid("%d bytes, at most %d allowed", len(b), MaxBody))
 	}
 	r := bodyReader{reader: reader{rest: b}}
-	r.header(bodyMagic)
+	r.header(bodyMagic, version, versionBases)
 	if n := r.count(1); n > manifest.MaxSize {
 		r.err = invalid("document of %d bytes", n)
 	} else {
@@ -124,6 +143,9 @@ func ParseBody(b []byte) (*Body, error) {
 	}
 	if r.used != len(r.names) {
 		return nil, fmt.Errorf("parse body: %w", invalid("name %d is not used", r.used))
+	}
+	if want := r.body.version(); r.version != want {
+		return nil, fmt.Errorf("parse body: %w", invalid("version %d for what version %d holds", r.version, want))
 	}
 	return &r.body, nil
 }
@@ -169,9 +191,19 @@ func (r *bodyReader) readEntries() {
 			r.err = invalid("entry %d needs %d bases", i, closure[0])
 			return
 		}
-		for range closure[0] {
-			e.Closure = append(e.Closure, Entry{})
-			r.entry(&e.Closure[len(e.Closure)-1])
+		r.readClosure(e, int(closure[0]))
+	}
+}
+
+func (r *bodyReader) readClosure(e *Entry, n int) {
+	if n == 0 {
+		return
+	}
+	e.Closure = make([]Entry, n)
+	for i := range e.Closure {
+		r.entry(&e.Closure[i])
+		if r.version == versionBases {
+			e.Closure[i].Spent = r.u32()
 		}
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // ErrInvalid reports bytes that are not the document they should be.
@@ -24,7 +25,12 @@ var ErrInvalid = errors.New("invalid placement")
 
 var le = binary.LittleEndian
 
-const version = 1
+// Versions of the documents. A body has the second when it says what was spent on a
+// base, a bundle when a chunk in it is a delta.
+const (
+	version      uint16 = 1
+	versionBases uint16 = 2
+)
 
 func invalid(format string, args ...any) error {
 	return fmt.Errorf(format+": %w", append(args, ErrInvalid)...)
@@ -32,17 +38,19 @@ func invalid(format string, args ...any) error {
 
 // reader takes values off the front of a document and keeps the first failure.
 type reader struct {
-	rest []byte
-	err  error
+	rest    []byte
+	version uint16
+	err     error
 }
 
-// header reads a magic and the version that goes with it.
-func (r *reader) header(magic string) {
+// header reads a magic and one of the versions that go with it.
+func (r *reader) header(magic string, versions ...uint16) {
 	if got := string(r.take(len(magic))); r.err == nil && got != magic {
 		r.err = invalid("magic %q, want %q", got, magic)
 	}
-	if v := r.u16(); r.err == nil && v != version {
-		r.err = invalid("version %d", v)
+	r.version = r.u16()
+	if r.err == nil && !slices.Contains(versions, r.version) {
+		r.err = invalid("version %d", r.version)
 	}
 }
 

@@ -27,7 +27,7 @@ func EncodeList(names []string) []byte {
 // ParseList reads a list: object names, strictly ascending.
 func ParseList(b []byte) ([]string, error) {
 	r := reader{rest: b}
-	r.header(listMagic)
+	r.header(listMagic, version)
 	n := r.count(leastName)
 	if r.err == nil && n > MaxList {
 		r.err = invalid("%d names", n)

@@ -31,6 +31,12 @@ func ChunkName(d chunker.Digest, push string, attempt int) string {
 	return fmt.Sprintf("c/%s/%s.%s.%d", hash[:3], hash, push, attempt)
 }
 
+// DeltaName is ChunkName for a chunk that is a delta. A push may make one chunk both, so
+// they must not share a name.
+func DeltaName(d chunker.Digest, push string, attempt int) string {
+	return ChunkName(d, push, attempt) + "d"
+}
+
 // BundlesOf returns what the names of a push's bundles begin with; a nonce follows.
 func BundlesOf(push string) string { return "u/" + push + "/" }
 

@@ -15,6 +15,7 @@ func TestNames(t *testing.T) {
 	repo := name.Repo{Namespace: "acme", Name: "llama.v2"}
 	tests := map[string]placement.Named{
 		placement.ChunkName(d, "push", 2):            {Kind: placement.Chunk, Push: "push"},
+		placement.DeltaName(d, "push", 2):            {Kind: placement.Chunk, Push: "push"},
 		placement.BundlesOf("push") + "nonce":        {Kind: placement.Bundle, Push: "push"},
 		placement.BodyName(repo, d, "push", "nonce"): {Kind: placement.Bodies, Push: "push", Repo: repo, Version: d},
 		placement.HashesName(repo, d, "nonce"):       {Kind: placement.Hashes, Repo: repo, Version: d},

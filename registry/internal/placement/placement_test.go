@@ -31,11 +31,25 @@ func sample() *placement.Body {
 	}
 }
 
+// based is sample where what was spent is known.
+func based() *placement.Body {
+	b := sample()
+	b.Entries[3].Closure[0].Spent, b.Entries[3].Closure[1].Spent = 9, 1<<32-1
+	return b
+}
+
 func items() []placement.Item {
 	return []placement.Item{
 		{Digest: chunker.Sum([]byte("a")), Plain: 5, Length: 30},
 		{Digest: chunker.Sum([]byte("b")), Plain: chunker.MaxSize, Length: 1},
 	}
+}
+
+// basedItems is items where one is a delta.
+func basedItems() []placement.Item {
+	list := items()
+	list[1].Base = chunker.Sum([]byte("c"))
+	return list
 }
 
 func lists() []string { return []string{"c/b", "c/a", "u/z/1"} }
@@ -60,13 +74,17 @@ func golden(t *testing.T, name string, got []byte) {
 func TestGolden(t *testing.T) {
 	golden(t, "v1.body", sample().Encode())
 	golden(t, "v1.bundle", append(placement.BundleHeader(items()), make([]byte, 31)...))
+	golden(t, "v2.body", based().Encode())
+	golden(t, "v2.bundle", append(placement.BundleHeader(basedItems()), make([]byte, 31)...))
 	golden(t, "v1.list", placement.EncodeList(lists()))
 }
 
 func TestBody(t *testing.T) {
-	want := sample()
-	got, err := placement.ParseBody(want.Encode())
-	if err != nil || !reflect.DeepEqual(got, want) {
+	got, err := placement.ParseBody(sample().Encode())
+	if want := sample(); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if got, err := placement.ParseBody(based().Encode()); err != nil || !reflect.DeepEqual(got, based()) {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	names := slices.Collect(got.Entries[3].Names)
@@ -79,13 +97,18 @@ func TestBody(t *testing.T) {
 }
 
 func TestBundle(t *testing.T) {
-	want := items()
+	for _, want := range [][]placement.Item{items(), basedItems()} {
+		testBundle(t, want)
+	}
+}
+
+func testBundle(t *testing.T, want []placement.Item) {
 	header := placement.BundleHeader(want)
-	if len(header) != placement.BundleHeaderLen(2) || want[0].Offset != uint32(len(header)) || want[1].Offset != want[0].Offset+30 {
+	if want[0].Offset != uint32(len(header)) || want[1].Offset != want[0].Offset+30 {
 		t.Fatalf("header of %d bytes, offsets %d and %d", len(header), want[0].Offset, want[1].Offset)
 	}
-	if n, err := placement.ParseBundlePrefix(header[:placement.BundlePrefix]); n != 2 || err != nil {
-		t.Errorf("prefix says %d chunks, %v", n, err)
+	if n, err := placement.ParseBundlePrefix(header[:placement.BundlePrefix]); n != len(header) || err != nil {
+		t.Errorf("prefix says %d bytes of %d, %v", n, len(header), err)
 	}
 	size := int64(len(header)) + 31
 	if got, err := placement.ParseBundleHeader(header, size); err != nil || !slices.Equal(got, want) {
@@ -110,12 +133,12 @@ func TestList(t *testing.T) {
 
 // TestPrefixesAndTails cuts every document short and makes it longer.
 func TestPrefixesAndTails(t *testing.T) {
-	header := placement.BundleHeader(items())
+	header := placement.BundleHeader(basedItems())
 	for name, doc := range map[string]struct {
 		b     []byte
 		parse func([]byte) error
 	}{
-		"body":   {sample().Encode(), func(b []byte) error { _, err := placement.ParseBody(b); return err }},
+		"body":   {based().Encode(), func(b []byte) error { _, err := placement.ParseBody(b); return err }},
 		"list":   {placement.EncodeList(lists()), func(b []byte) error { _, err := placement.ParseList(b); return err }},
 		"bundle": {header, func(b []byte) error { _, err := placement.ParseBundleHeader(b, int64(len(header))+31); return err }},
 		"prefix": {header[:placement.BundlePrefix], func(b []byte) error { _, err := placement.ParseBundlePrefix(b); return err }},
@@ -148,9 +171,14 @@ func TestRefused(t *testing.T) {
 		b[len(b)-(2-entry)*13] = name
 		return b
 	}
+	// spent0 is version 2, and says of no base what was spent.
+	spent0 := based().Encode()
+	clear(spent0[len(spent0)-4:])
+	clear(spent0[len(spent0)-20:][:4])
 	for name, b := range map[string][]byte{
 		"magic":           change(func(b []byte) { b[0] = 'X' }),
-		"version":         change(func(b []byte) { b[6] = 2 }),
+		"version":         change(func(b []byte) { b[6] = 3 }),
+		"nothing spent":   spent0,
 		"document length": change(func(b []byte) { binary.LittleEndian.PutUint32(b[8:], 1<<31) }),
 		"name":            with(func(b *placement.Body) { b.Entries[0].Object = "../x" }),
 		"empty name":      with(func(b *placement.Body) { b.Entries[0].Object = "" }),
@@ -165,6 +193,11 @@ func TestRefused(t *testing.T) {
 		if got, err := placement.ParseBody(b); !errors.Is(err, placement.ErrInvalid) {
 			t.Errorf("%s: got %+v, %v", name, got, err)
 		}
+	}
+	header := placement.BundleHeader(basedItems())
+	clear(header[len(header)-chunker.DigestSize:])
+	if got, err := placement.ParseBundleHeader(header, int64(len(header)+31)); !errors.Is(err, placement.ErrInvalid) {
+		t.Errorf("a bundle of version 2 without deltas: got %+v, %v", got, err)
 	}
 	unsorted := placement.EncodeList([]string{"c/a", "c/b"})
 	copy(unsorted[len(unsorted)-3:], "c/a")
@@ -208,6 +241,7 @@ func BenchmarkParseBody(b *testing.B) {
 
 func FuzzParseBody(f *testing.F) {
 	f.Add(sample().Encode())
+	f.Add(based().Encode())
 	f.Add((&placement.Body{}).Encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		body, err := placement.ParseBody(b)
@@ -224,7 +258,10 @@ func FuzzParseBody(f *testing.F) {
 }
 
 func FuzzParseBundle(f *testing.F) {
-	f.Add(placement.BundleHeader(items()), int64(placement.BundleHeaderLen(2)+31))
+	for _, list := range [][]placement.Item{items(), basedItems()} {
+		header := placement.BundleHeader(list)
+		f.Add(header, int64(len(header)+31))
+	}
 	f.Fuzz(func(t *testing.T, b []byte, size int64) {
 		got, err := placement.ParseBundleHeader(b, size)
 		if err != nil {

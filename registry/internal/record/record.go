@@ -30,9 +30,12 @@ type Stamp struct {
 // Version is the version of the records' JSON.
 const Version = 1
 
-// repointing is the version of a head that has a Next: a program that does not know
-// of it would lose it.
-const repointing = 2
+// repointing is the version of a head that has a Next, and branching that of a tag
+// that is a branch: a program that does not know of it would lose it.
+const (
+	repointing = 2
+	branching  = 2
+)
 
 // Mark implements Record.
 func (s *Stamp) Mark() *Stamp { return s }
@@ -104,6 +107,16 @@ type Tag struct {
 	Prev   string    `json:"prev"`
 	By     string    `json:"by"`
 	At     time.Time `json:"at"`
+	// Branch is set for a tag that moves with commits.
+	Branch bool `json:"branch,omitempty"`
+}
+
+// Form implements Record.
+func (t *Tag) Form() int {
+	if t.Branch {
+		return branching
+	}
+	return Version
 }
 
 // Push is the register p/<push>.
@@ -247,3 +260,6 @@ type Round struct {
 
 // RoundKey is the register of the round that is under way, or was the last.
 const RoundKey = "g/scrub"
+
+// CompactKey is that of the choosing anew how chunks are stored.
+const CompactKey = "g/compact"

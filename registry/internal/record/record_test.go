@@ -55,6 +55,28 @@ func TestUnknownForms(t *testing.T) {
 	}
 }
 
+// TestBranchForm writes a branch, which an older program must not write over, and a
+// tag, which it may.
+func TestBranchForm(t *testing.T) {
+	engine := registers.NewMemory()
+	book := record.Book{Registers: engine, Rand: rand.Reader}
+	v := registers.Absent
+	for _, branch := range []bool{false, true, false} {
+		var err error
+		if v, err = book.Swap(t.Context(), "t/k", v, &record.Tag{Digest: "d", Branch: branch}); err != nil {
+			t.Fatal(err)
+		}
+		val, _, err := engine.Get(t.Context(), "t/k")
+		if err != nil || strings.Contains(string(val), `"v":2`) != branch || strings.Contains(string(val), "branch") != branch {
+			t.Errorf("branch %v is written as %s, %v", branch, val, err)
+		}
+		var got record.Tag
+		if _, err := book.Load(t.Context(), "t/k", &got); err != nil || got.Branch != branch {
+			t.Errorf("branch %v is read as %+v, %v", branch, got, err)
+		}
+	}
+}
+
 func TestQuarantineCovers(t *testing.T) {
 	q := record.Quarantine{State: record.Bad}
 	if !q.Covers(0) || !q.Covers(9) {

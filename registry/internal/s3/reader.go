@@ -25,9 +25,14 @@ type reader struct {
 }
 
 func (b bucket) reader(ctx context.Context, key string, part span) (*reader, error) {
+	return b.readerOf(ctx, key, part, "")
+}
+
+// readerOf is reader for an object of that ETag unless it is "".
+func (b bucket) readerOf(ctx context.Context, key string, part span, etag string) (*reader, error) {
 	r := &reader{ctx: ctx, bucket: b, key: key, rest: part, tries: 1, pauses: b.pauses()}
 	err := b.again(ctx, func() error {
-		body, info, err := b.get(ctx, key, part, "")
+		body, info, err := b.get(ctx, key, part, etag)
 		if err == nil {
 			r.body, r.etag, r.rest.n = body, info.ETag, info.Size
 		}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/ingot-ml/ingot/integration/needtest"
 	"github.com/ingot-ml/ingot/integration/storetest"
 	"github.com/ingot-ml/ingot/registry/internal/blobs"
 	"github.com/ingot-ml/ingot/registry/internal/blobs/blobstest"
@@ -52,7 +53,13 @@ func TestMinIOBlobs(t *testing.T) {
 	})
 }
 
+// TestVersityRegisters fails about once in twenty runs: now and then this server answers
+// with the ETag of one value and the bytes of the next (docs/reliability.md). A register read so loses nothing,
+// for whoever writes over that version is told that it has changed.
 func TestVersityRegisters(t *testing.T) {
+	if os.Getenv("INGOT_LARGE") == "" {
+		needtest.Skip(t, "large", "one of some twenty runs meets a read of two values: run make large")
+	}
 	registerstest.RunEngine(t, func(t *testing.T) registers.Engine {
 		return dial(t, stores.Versity(t), s3.Options{}).Registers()
 	})

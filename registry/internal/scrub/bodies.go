@@ -113,32 +113,45 @@ func (s *Scrubber) head(ctx context.Context, repo name.Repo, d chunker.Digest) (
 
 // withBody calls f with what a body says. Its memory counts until f returns.
 func (s *Scrubber) withBody(ctx context.Context, repo name.Repo, d chunker.Digest, h *record.Head, f func(context.Context, *version) error) error {
-	body := h.Body
-	info, err := s.stat(ctx, body)
+	info, err := s.statBody(ctx, d, h.Body)
 	if err != nil {
 		return err
-	}
-	if info.Size > placement.MaxBody {
-		return &damage{object: body, digest: d, reason: fmt.Sprintf("it has %d bytes, a body has at most %d", info.Size, placement.MaxBody)}
 	}
 	weight := min(4*info.Size, bodyMemory) // the bytes, and what they are parsed into
 	if err := s.memory.Acquire(ctx, weight); err != nil {
 		return err
 	}
 	defer s.memory.Release(weight)
-	var v *version
-	reason, err := s.twice(ctx, body, func() (reason string, err error) {
+	v, err := s.bodyIn(ctx, repo, d, info)
+	if err != nil {
+		return err
+	}
+	v.next = h.Next
+	return f(ctx, v)
+}
+
+// bodyIn reads a body, or fails with the damage that it has.
+func (s *Scrubber) bodyIn(ctx context.Context, repo name.Repo, d chunker.Digest, info blobs.Info) (v *version, err error) {
+	reason, err := s.twice(ctx, info.Name, func() (reason string, err error) {
 		v, reason, err = s.readBody(ctx, repo, d, info)
 		return reason, err
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if reason != "" {
-		return &damage{object: body, digest: d, reason: reason}
+		return nil, &damage{object: info.Name, digest: d, reason: reason}
 	}
-	v.next = h.Next
-	return f(ctx, v)
+	return v, nil
+}
+
+// statBody is stat of a body, which may not be too long.
+func (s *Scrubber) statBody(ctx context.Context, d chunker.Digest, body string) (blobs.Info, error) {
+	info, err := s.stat(ctx, body)
+	if err == nil && info.Size > placement.MaxBody {
+		err = &damage{object: body, digest: d, reason: fmt.Sprintf("it has %d bytes, a body has at most %d", info.Size, placement.MaxBody)}
+	}
+	return info, err
 }
 
 // stat is Stat where an object that is not there is damage.

@@ -77,7 +77,7 @@ type compaction struct {
 // sparse is a bundle that is mostly garbage.
 type sparse struct {
 	blobs.Info
-	live int64 // bytes that versions need
+	live int64 // bytes that versions need, and their rows of the table
 }
 
 // user is a version that needs a bundle.
@@ -178,10 +178,10 @@ func (c *compaction) weigh(ctx context.Context, info blobs.Info, p *places) erro
 	if err != nil {
 		return err
 	}
-	live := int64(0)
+	live, row := int64(0), int64(items[0].Offset)/int64(len(items))
 	for _, it := range items {
 		if p.has(placeOf(info.Name, it)) {
-			live += int64(it.Length)
+			live += int64(it.Length) + row
 		}
 	}
 	if live == 0 || float64(live) >= c.share*float64(info.Size) {
@@ -256,7 +256,7 @@ func (c *compaction) moveGroup(ctx context.Context, bundles []sparse, users []us
 	if err != nil {
 		return err
 	}
-	m := &moving{compaction: c, move: move, moved: map[place]copied{}}
+	m := &moving{compaction: c, move: move, moved: map[place]copied{}, bases: map[chunker.Digest]chunker.Digest{}}
 	if err := m.collect(ctx, bundles, users); err != nil {
 		return err
 	}

@@ -4,11 +4,11 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/ingot-ml/ingot/chunker"
-	"github.com/ingot-ml/ingot/registry/internal/placement"
 	"github.com/ingot-ml/ingot/registry/internal/registers"
 	"github.com/ingot-ml/ingot/registry/internal/scrub"
 	"github.com/ingot-ml/ingot/registry/internal/versions"
@@ -78,35 +78,63 @@ func TestCompactIsWorthIt(t *testing.T) {
 	}
 }
 
-// TestCompactKeepsBases moves a chunk and its base, which lie in one bundle, and a
-// chunk whose base alone is in it.
+// TestCompactKeepsBases moves an anchor, a middle and a step, which lie in bundles that
+// are mostly garbage, for versions that need all of them and for one that needs only
+// what the others rest on.
 func TestCompactKeepsBases(t *testing.T) {
+	for kept := range 3 {
+		w := newWorld(t)
+		all := newVersion(t, append(smalls(0, 20), small(50))...)
+		w.push(model, all, "all", false) // the anchor lies among what is to be garbage
+		l := w.ladder(small(50))
+		w.remove(model, all, "all")
+		for _, v := range l.versions[:kept] {
+			if err := w.Delete(t.Context(), alice, model, v.digest); err != nil {
+				t.Fatal(err)
+			}
+		}
+		before := w.blobsOf("u/")
+		got := w.compact()
+		if got.Bundles == 0 || got.Chunks == 0 || got.Versions != 3-kept {
+			t.Errorf("%d retired: got %+v", kept, got)
+		}
+		w.collect()
+		for _, v := range l.versions[kept:] {
+			w.check(model, v)
+			if n := len(w.entryOf(model, v, chunker.Sum(l.plains[2])).Closure); v == l.versions[2] && n != 2 {
+				t.Errorf("%d retired: the step has %d bases", kept, n)
+			}
+		}
+		if slices.Contains(w.blobsOf("u/"), before[0]) && slices.Equal(w.blobsOf("u/"), before) {
+			t.Errorf("%d retired: bundles were %v, and are %v", kept, before, w.blobsOf("u/"))
+		}
+		if again := w.compact(); again != (scrub.Compaction{}) {
+			t.Errorf("%d retired, again: %+v", kept, again)
+		}
+		w.sound("after the collection")
+	}
+}
+
+// TestCompactOfTwoForms has one chunk whole in a bundle and as a delta in another, both
+// mostly garbage: each version keeps a chunk that it can decode.
+func TestCompactOfTwoForms(t *testing.T) {
 	w := newWorld(t)
-	all, v := newVersion(t, smalls(0, 20)...), newVersion(t, append(smalls(0, 1), large(1))...)
-	w.push(model, all, "all", false)
-	w.push(model, v, "v", false)
-	bundle := w.blobsOf("u/")[0]
-	base := placement.Entry{Object: bundle, Offset: uint32(w.offsetIn(bundle, small(5))), Length: uint32(len(all.chunks[chunker.Sum(small(5))]))}
-	move, err := w.StartMove(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	changed, err := move.Point(t.Context(), model, v.digest, func(_ int, _ chunker.Ref, old placement.Entry) placement.Entry {
-		old.Closure = []placement.Entry{base}
-		return old
-	})
-	if err != nil || !changed {
-		t.Fatalf("changed %v, %v", changed, err)
-	}
-	w.remove(model, all, "all")
-	if got := w.compact(); got.Chunks != 2 || got.Bundles != 1 || got.Versions != 1 {
-		t.Errorf("got %+v", got)
-	}
+	l := w.ladder(small(50))
+	foreign := newVersion(t, append(smalls(0, 20), l.plains[2])...)
+	keep := newVersion(t, l.plains[2])
+	w.push(alien, foreign, "all", true)
+	w.push(alien, keep, "keep", false)
+	w.remove(alien, foreign, "all")
+	rest := newVersion(t, append(smalls(30, 50), l.plains[0])...)
+	w.push(model, rest, "rest", true)
+	w.compact()
+	w.remove(model, rest, "rest")
+	w.compact()
 	w.collect()
-	if names := w.blobsOf(bundle); len(names) != 0 {
-		t.Errorf("%v is left", names)
+	w.check(alien, keep)
+	for _, v := range l.versions {
+		w.check(model, v)
 	}
-	w.check(model, v)
 	w.sound("after the collection")
 }
 

@@ -1,11 +1,9 @@
 package scrub
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -24,9 +22,6 @@ const (
 	// tries is how often a version is healed anew when a collection wants what would
 	// heal it.
 	tries = 3
-	// copyBatch is how many bytes of good chunks are copied out of bad objects at a
-	// time.
-	copyBatch = 8 << 20
 	// mostWanted bounds the chunks that are looked for at a time. The next
 	// verification looks for the others.
 	mostWanted = 1 << 18
@@ -163,7 +158,7 @@ func (h *healing) survey(ctx context.Context) error {
 		h.patients = append(h.patients, patient{ver.repo, ver.digest, false})
 		for i := range ver.entries {
 			if h.isBad(&ver.entries[i]) && len(h.wanted) < mostWanted {
-				h.wanted[ver.manifest.Chunks[i].Digest] = nil
+				h.want(ver.manifest.Chunks[i].Digest, ver.entries[i].Closure)
 			}
 		}
 		return nil
@@ -173,6 +168,17 @@ func (h *healing) survey(ctx context.Context) error {
 		defer h.mu.Unlock()
 		h.patients = append(h.patients, patient{repo, d, true})
 	})
+}
+
+// want has a chunk looked for, and those of its bases whose digests are told by the
+// names of their objects.
+func (h *healing) want(d chunker.Digest, bases []placement.Entry) {
+	h.wanted[d] = nil
+	for _, b := range bases {
+		if h.bad[b.Object] != nil && placement.ParseName(b.Object).Kind == placement.Chunk {
+			h.wanted[chunkOf(b.Object)] = nil
+		}
+	}
 }
 
 // needs returns the bad objects that a version names.
@@ -323,15 +329,33 @@ func (h *healing) find(ctx context.Context, move *versions.Move, repo name.Repo,
 	at := map[chunker.Digest]placement.Entry{}
 	copies := copier{Scrubber: h.Scrubber, move: move, at: at}
 	for i, d := range digests {
-		if found[i].Object != "" {
+		switch {
+		case found[i].Object != "":
 			at[d] = found[i]
-			continue
+		case h.isBad(&placement.Entry{Closure: old[d].Closure}):
+			err = copies.whole(ctx, d, old[d], h.elsewhere(move, repo, at))
+		default:
+			err = copies.add(ctx, d, old[d])
 		}
-		if err := copies.add(ctx, d, old[d]); err != nil {
+		if err != nil {
 			return nil, err
 		}
 	}
 	return at, copies.flush(ctx)
+}
+
+// elsewhere returns where a base may be read that is bad where a version has it.
+func (h *healing) elsewhere(move *versions.Move, repo name.Repo, at map[chunker.Digest]placement.Entry) func(context.Context, chunker.Digest) ([]place, error) {
+	return func(ctx context.Context, d chunker.Digest) ([]place, error) {
+		if e, ok := at[d]; ok {
+			return chainOf(&e, d), nil
+		}
+		found, err := move.Find(ctx, repo, []chunker.Digest{d}, h.sources([]chunker.Digest{d})...)
+		if err != nil || found[0].Object == "" {
+			return nil, err
+		}
+		return chainOf(&found[0], d), nil
+	}
 }
 
 func compareDigests(a, b chunker.Digest) int { return slices.Compare(a[:], b[:]) }
@@ -348,49 +372,4 @@ func (h *healing) sources(digests []chunker.Digest) []versions.Source {
 	return slices.SortedFunc(maps.Keys(count), func(a, b versions.Source) int {
 		return cmp.Or(cmp.Compare(count[b], count[a]), strings.Compare(a.Repo, b.Repo), compareDigests(a.Version, b.Version))
 	})
-}
-
-// copier copies chunks that can be read, a batch at a time.
-type copier struct {
-	*Scrubber
-	move  *versions.Move
-	at    map[chunker.Digest]placement.Entry // gets the copies
-	batch []versions.Encoded
-	size  int
-}
-
-// add copies the chunk of an entry, if it is good.
-func (c *copier) add(ctx context.Context, d chunker.Digest, e placement.Entry) error {
-	if len(e.Closure) > 0 {
-		return nil // it cannot be decoded, and so not be verified
-	}
-	b := buffers.Get().(*buffer)
-	defer buffers.Put(b)
-	reason, err := c.readChunk(ctx, place{e.Object, e.Offset, e.Length, d}, b)
-	if gone(err) || err == nil && reason != "" {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	c.batch = append(c.batch, versions.Encoded{Digest: d, Bytes: bytes.Clone(b.enc[:e.Length])})
-	if c.size += int(e.Length); c.size < copyBatch {
-		return nil
-	}
-	return c.flush(ctx)
-}
-
-func (c *copier) flush(ctx context.Context) error {
-	if len(c.batch) == 0 {
-		return nil
-	}
-	entries, err := c.move.Put(ctx, c.batch)
-	if err != nil {
-		return fmt.Errorf("copy chunks: %w", err)
-	}
-	for i := range c.batch {
-		c.at[c.batch[i].Digest] = entries[i]
-	}
-	c.batch, c.size = c.batch[:0], 0
-	return nil
 }

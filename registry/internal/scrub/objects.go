@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -124,11 +125,19 @@ func chunkOf(object string) chunker.Digest {
 	return d
 }
 
+// ownPlace is that of an object that is one chunk.
+func ownPlace(info blobs.Info) place {
+	return place{info.Name, 0, uint32(info.Size), chunkOf(info.Name), strings.HasSuffix(info.Name, deltaMark)}
+}
+
+// deltaMark ends the name of a delta that is an object of its own.
+var deltaMark = placement.DeltaName(chunker.Digest{}, "", 0)[len(placement.ChunkName(chunker.Digest{}, "", 0)):]
+
 func (w *walk) seeChunk(info blobs.Info) {
 	if w.places == nil || info.Size > int64(maxEncoded) {
 		return
 	}
-	w.places.see(place{info.Name, 0, uint32(info.Size), chunkOf(info.Name)})
+	w.places.see(ownPlace(info))
 }
 
 // chunk reads an object that is one chunk.
@@ -140,7 +149,7 @@ func (w *walk) chunk(ctx context.Context, info blobs.Info) error {
 	reason := fmt.Sprintf("it has %d bytes, a chunk has at most %d", info.Size, maxEncoded)
 	if info.Size <= int64(maxEncoded) {
 		var err error
-		reason, err = w.twice(ctx, info.Name, func() (string, error) { return w.check(ctx, place{info.Name, 0, uint32(info.Size), d}) })
+		reason, err = w.twice(ctx, info.Name, func() (string, error) { return w.check(ctx, ownPlace(info)) })
 		if gone(err) {
 			return nil // collected at this moment
 		}
@@ -194,7 +203,7 @@ func (w *walk) bundle(ctx context.Context, info blobs.Info) error {
 }
 
 func placeOf(bundle string, it placement.Item) place {
-	return place{bundle, it.Offset, it.Length, it.Digest}
+	return place{bundle, it.Offset, it.Length, it.Digest, !it.Base.IsZero()}
 }
 
 // table reads the table of a bundle, or tells why there is none.
@@ -207,7 +216,7 @@ func (s *Scrubber) table(ctx context.Context, info blobs.Info) ([]placement.Item
 	if err != nil {
 		return nil, err.Error(), nil
 	}
-	header := make([]byte, placement.BundleHeaderLen(n))
+	header := make([]byte, n)
 	if reason, err := s.read(ctx, info.Name, 0, header); err != nil || reason != "" {
 		return nil, reason, err
 	}
@@ -252,10 +261,10 @@ func (s *Scrubber) check(ctx context.Context, at place) (reason string, err erro
 }
 
 // readChunk is check with the bytes in b.enc. Of a chunk whose digest is not known,
-// or that is a difference from another, only the checksum is compared.
+// or that is a delta, only the checksum is compared: what its bases are, versions know.
 func (s *Scrubber) readChunk(ctx context.Context, at place, b *buffer) (reason string, err error) {
 	if int64(at.length) > int64(maxEncoded) {
-		return fmt.Sprintf("it has %d bytes, a chunk has at most %d", at.length, maxEncoded), nil
+		return tooLong(at.length), nil
 	}
 	enc := b.enc[:at.length]
 	if reason, err := s.read(ctx, at.object, int64(at.offset), enc); err != nil || reason != "" {
@@ -266,7 +275,9 @@ func (s *Scrubber) readChunk(ctx context.Context, at place, b *buffer) (reason s
 	}
 	plain, err := codec.Decode(b.plain, enc)
 	switch {
-	case at.digest.IsZero() || errors.Is(err, codec.ErrUnsupported):
+	case errors.Is(err, codec.ErrBase) && !at.digest.IsZero() && !at.delta:
+		return "it is a delta, and needs a chunk of which nobody names a place", nil
+	case at.digest.IsZero() || errors.Is(err, codec.ErrUnsupported) || errors.Is(err, codec.ErrBase):
 		return "", nil
 	case err != nil:
 		return err.Error(), nil

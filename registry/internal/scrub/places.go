@@ -17,12 +17,13 @@ type place struct {
 	offset uint32
 	length uint32
 	digest chunker.Digest // of the chunk; a base's is not known, and zero
+	delta  bool           // the chunk is one; of a base that is not known either
 }
 
 // placesOf yields the places that an entry needs for a chunk.
 func placesOf(e *placement.Entry, d chunker.Digest) iter.Seq[place] {
 	return func(yield func(place) bool) {
-		if !yield(place{e.Object, e.Offset, e.Length, d}) {
+		if !yield(place{e.Object, e.Offset, e.Length, d, len(e.Closure) > 0}) {
 			return
 		}
 		for i := range e.Closure {
@@ -34,6 +35,9 @@ func placesOf(e *placement.Entry, d chunker.Digest) iter.Seq[place] {
 	}
 }
 
+// bare is the place of a base, of which nothing is known but where it is.
+func (p place) bare() place { return place{object: p.object, offset: p.offset, length: p.length} }
+
 // placeHash stands for a place.
 type placeHash [2]uint64
 
@@ -42,7 +46,11 @@ func (p place) hash() placeHash {
 	b := append(buf[:0], p.object...)
 	b = binary.LittleEndian.AppendUint32(append(b, 0), p.offset)
 	b = binary.LittleEndian.AppendUint32(b, p.length)
-	sum := chunker.Sum(append(b, p.digest[:]...))
+	b = append(b, p.digest[:]...)
+	if p.delta {
+		b = append(b, 1)
+	}
+	sum := chunker.Sum(b)
 	return placeHash{binary.LittleEndian.Uint64(sum[:8]), binary.LittleEndian.Uint64(sum[8:16])}
 }
 
@@ -100,8 +108,7 @@ func (p *places) seal() {
 // see notes that the store has a chunk in that place, which may be a base too.
 func (p *places) see(at place) {
 	chunk := at.hash()
-	at.digest = chunker.Digest{}
-	base := at.hash()
+	base := at.bare().hash()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.mark(chunk)
@@ -119,8 +126,7 @@ func (p *places) mark(h placeHash) {
 // has reports whether a version names the place, as a chunk or as a base.
 func (p *places) has(at place) bool {
 	chunk := at.hash()
-	at.digest = chunker.Digest{}
-	base := at.hash()
+	base := at.bare().hash()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	_, asChunk := slices.BinarySearchFunc(p.hashes, chunk, compareHashes)

@@ -10,8 +10,10 @@
 //     at good copies by protocol R, and a collection takes what no version names any
 //     more.
 //   - A copy is used only after its bytes were decoded and their digest compared.
+//   - A delta is sound when it decodes through the bases that a version names for it.
+//     Nothing moves without the bases that it needs.
 //   - Memory is bounded: a place is remembered by 16 bytes, in as many passes as a
-//     limit asks for, and one body or chunk for each reader.
+//     limit asks for, and one body, or one chunk and its bases, for each reader.
 package scrub
 
 import (
@@ -74,6 +76,10 @@ type Scrubber struct {
 	Config
 	book   record.Book
 	memory *semaphore.Weighted // for bodies that are read, in bytes
+
+	decoding *semaphore.Weighted     // of deltas
+	recodes  *semaphore.Weighted     // one, who has settled
+	settled  map[placeHash]placeHash // versions of which nothing is to be stored otherwise, in their states
 }
 
 // bodyMemory bounds the bodies that are read at a time, unless a single one is
@@ -85,7 +91,11 @@ func New(c Config) *Scrubber {
 	c.Rate = cmp.Or(c.Rate, DefaultRate)
 	c.Places = cmp.Or(c.Places, DefaultPlaces)
 	c.Parallel = cmp.Or(c.Parallel, DefaultParallel)
-	return &Scrubber{Config: c, book: record.Book{Registers: c.Registers, Rand: c.Rand}, memory: semaphore.NewWeighted(bodyMemory)}
+	return &Scrubber{
+		Config: c, book: record.Book{Registers: c.Registers, Rand: c.Rand},
+		memory: semaphore.NewWeighted(bodyMemory), decoding: semaphore.NewWeighted(int64(c.Parallel)),
+		recodes: semaphore.NewWeighted(1), settled: map[placeHash]placeHash{},
+	}
 }
 
 // What a report names at most, and how many bad chunks of an object are told apart.
@@ -143,6 +153,11 @@ func (v *verification) all(ctx context.Context) error {
 	}
 	if err := v.compare(ctx); err != nil {
 		return err
+	}
+	if v.deep {
+		if err := v.deltas(ctx); err != nil {
+			return err
+		}
 	}
 	if err := v.registers(ctx); err != nil {
 		return err

@@ -24,19 +24,20 @@ const (
 // read at the same time do no harm.
 type turn struct {
 	*Scrubber
+	key   string // of the register that tells whose turn it is
 	owner string
 }
 
-func newTurn(s *Scrubber) (*turn, error) {
+func newTurn(s *Scrubber, key string) (*turn, error) {
 	owner, err := s.book.Token(record.NonceLen)
-	return &turn{s, owner}, err
+	return &turn{s, key, owner}, err
 }
 
 // take begins a round, if one is due and nobody else does it. Otherwise it returns
 // how long to wait before looking again.
 func (t *turn) take(ctx context.Context, every time.Duration) (wait time.Duration, err error) {
 	var r record.Round
-	at, err := t.book.Load(ctx, record.RoundKey, &r)
+	at, err := t.book.Load(ctx, t.key, &r)
 	if err != nil {
 		return 0, fmt.Errorf("look whose turn it is: %w", err)
 	}
@@ -52,7 +53,7 @@ func (t *turn) take(ctx context.Context, every time.Duration) (wait time.Duratio
 		return min(max(wait, againAfter), lookAfter), nil
 	}
 	r.Owner, r.Began, r.Beat, r.Ended = t.owner, now, now, false
-	_, err = t.book.Swap(ctx, record.RoundKey, at, &r)
+	_, err = t.book.Swap(ctx, t.key, at, &r)
 	if errors.Is(err, registers.ErrConflict) {
 		return againAfter, nil // somebody was faster
 	}
@@ -81,12 +82,12 @@ func (t *turn) during(ctx context.Context, round func()) {
 // once more than it had to be.
 func (t *turn) beat(ctx context.Context, ended bool) {
 	var r record.Round
-	at, err := t.book.Load(ctx, record.RoundKey, &r)
+	at, err := t.book.Load(ctx, t.key, &r)
 	if err == nil && r.Owner == t.owner {
 		r.Beat, r.Ended = t.Now().UTC(), ended
-		_, err = t.book.Swap(ctx, record.RoundKey, at, &r)
+		_, err = t.book.Swap(ctx, t.key, at, &r)
 	}
 	if err != nil && ctx.Err() == nil && !errors.Is(err, registers.ErrConflict) {
-		t.Logger.WarnContext(ctx, "other replicas may read what is stored once more", "error", err)
+		t.Logger.WarnContext(ctx, "other replicas may do the same once more", "error", err)
 	}
 }

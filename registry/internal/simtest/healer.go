@@ -9,6 +9,7 @@ import (
 	"github.com/ingot-ml/ingot/chunker"
 	"github.com/ingot-ml/ingot/chunker/codec"
 	"github.com/ingot-ml/ingot/openapi"
+	"github.com/ingot-ml/ingot/registry/internal/deltas"
 	"github.com/ingot-ml/ingot/registry/internal/placement"
 	"github.com/ingot-ml/ingot/registry/internal/versions"
 	"github.com/ingot-ml/ingot/registry/name"
@@ -19,25 +20,27 @@ const (
 	leave = iota
 	renew
 	find
+	rebase
 )
 
-// move points a version at other objects: some that it makes, some that other
-// versions have.
+// move points a version at other objects: some that it makes, whole or as deltas of what
+// other versions have, and some that other versions have.
 func (c *client) move() {
 	repo, v := c.present()
 	how := make([]int, len(v.order))
 	for i := range how {
-		how[i] = c.dice.IntN(3)
+		how[i] = c.dice.IntN(4)
 	}
+	_, from := c.present()
 	changed, _, err := ask(c, intent{action: heals, repo: repo, digest: v.digest}, func(ctx context.Context, p *proc) (bool, error) {
-		return v.move(ctx, p, repo, how)
+		return v.move(ctx, p, repo, from, how)
 	})
 	if err == nil && changed {
 		c.tell("moved", func() { c.counts.Moves++ })
 	}
 }
 
-func (v *model) move(ctx context.Context, p *proc, repo name.Repo, how []int) (bool, error) {
+func (v *model) move(ctx context.Context, p *proc, repo name.Repo, from *model, how []int) (bool, error) {
 	m, err := p.StartMove(ctx)
 	if err != nil {
 		return false, err
@@ -46,12 +49,27 @@ func (v *model) move(ctx context.Context, p *proc, repo name.Repo, how []int) (b
 	if err != nil {
 		return false, err
 	}
+	bases, err := m.Find(ctx, repo, from.order)
+	if err != nil {
+		return false, err
+	}
 	places := map[chunker.Digest]placement.Entry{}
+	closures := map[chunker.Digest][]placement.Entry{}
 	var fresh []versions.Encoded
 	for i, d := range v.order {
 		switch how[i] {
 		case find:
 			places[d] = found[i]
+		case rebase:
+			k := i % len(bases)
+			chain := deltas.ChainOf(&bases[k])
+			if bases[k].Object == "" || len(chain) > deltas.MaxDepth || from.order[k] == d {
+				continue
+			}
+			if enc := v.deltaOf(d, from.plains[from.order[k]], from.order[k]); enc != nil {
+				fresh = append(fresh, versions.Encoded{Digest: d, Bytes: enc, Base: from.plains[from.order[k]]})
+				closures[d] = chain.Closure(0, len(enc))
+			}
 		case renew:
 			fresh = append(fresh, versions.Encoded{Digest: d, Bytes: v.chunks[d]})
 		}
@@ -61,6 +79,7 @@ func (v *model) move(ctx context.Context, p *proc, repo name.Repo, how []int) (b
 		return false, err
 	}
 	for i, e := range fresh {
+		made[i].Closure = closures[e.Digest]
 		places[e.Digest] = made[i]
 	}
 	return m.Point(ctx, repo, v.digest, func(_ int, ref chunker.Ref, old placement.Entry) placement.Entry {

@@ -9,9 +9,11 @@ import (
 	"time"
 
 	"github.com/ingot-ml/ingot/chunker"
+	"github.com/ingot-ml/ingot/chunker/codec"
 	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry/internal/placement"
 	"github.com/ingot-ml/ingot/registry/internal/record"
+	"github.com/ingot-ml/ingot/registry/manifest"
 	"github.com/ingot-ml/ingot/registry/name"
 )
 
@@ -48,7 +50,7 @@ type judge struct {
 
 	heads  map[string]*standing
 	bodies map[string][]string    // what each body names, itself included
-	bases  map[string]string      // what a planted delta is decoded over
+	sound  map[string]bool        // bodies of which every chunk was decoded
 	refs   map[string]int         // by how many versions that can be read a name is needed
 	doomed map[string]bool        // names that a collection has decided to delete
 	sums   map[string]uint64      // of the bytes that a name was made with
@@ -67,7 +69,7 @@ type standing struct {
 func newJudge(s *sim) *judge {
 	return &judge{
 		sim: s, intents: map[string]intent{}, heads: map[string]*standing{}, bodies: map[string][]string{},
-		bases: map[string]string{}, refs: map[string]int{}, doomed: map[string]bool{}, sums: map[string]uint64{}, lists: map[string]time.Time{},
+		sound: map[string]bool{}, refs: map[string]int{}, doomed: map[string]bool{}, sums: map[string]uint64{}, lists: map[string]time.Time{},
 		tags: map[string]*tagged{}, orders: map[string][]operation{},
 	}
 }
@@ -190,10 +192,58 @@ func (j *judge) need(key, body string) {
 		if j.doomed[object] {
 			j.fail("I6", "%s is readable and needs %s, which a collection deletes", key, object)
 		}
-		if base := j.bases[object]; base != "" && !slices.Contains(names, base) {
-			j.fail("I2", "%s is readable and needs %s, without the base %s", key, object, base)
+	}
+	if b, ok := j.disk.blobs[body]; ok && !j.sound[body] {
+		j.decode(key, body, b.bytes)
+		j.sound[body] = true
+	}
+}
+
+// decode decodes every chunk of a body, whose objects never change, from what it names
+// for it (I2).
+func (j *judge) decode(key, body string, raw []byte) {
+	p, err := placement.ParseBody(raw)
+	if err != nil {
+		return // said already
+	}
+	m, err := manifest.Parse(p.Document)
+	if err != nil || len(m.Chunks) != len(p.Entries) {
+		j.fail("format", "body %s: %d entries, %v", body, len(p.Entries), err)
+		return
+	}
+	for i := range p.Entries {
+		plain, err := j.disk.decode(&p.Entries[i])
+		if err == nil && chunker.Sum(plain) != m.Chunks[i].Digest {
+			err = errWrong
+		}
+		if err != nil {
+			j.fail("I2", "%s is readable, and chunk %d of %s cannot be decoded: %v", key, i, body, err)
 		}
 	}
+}
+
+// decode decodes a chunk through its bases, the farthest first.
+func (d *disk) decode(e *placement.Entry) (plain []byte, err error) {
+	for i := len(e.Closure); i >= 0; i-- {
+		at := e
+		if i > 0 {
+			at = &e.Closure[i-1]
+		}
+		b := d.blobs[at.Object]
+		if uint64(at.Offset)+uint64(at.Length) > uint64(len(b.bytes)) {
+			return nil, fmt.Errorf("%s has %d bytes", at.Object, len(b.bytes))
+		}
+		enc := b.bytes[at.Offset:][:at.Length]
+		if i == len(e.Closure) {
+			plain, err = codec.Decode(nil, enc)
+		} else {
+			plain, err = codec.DecodeDelta(nil, enc, plain, chunker.Sum(plain))
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", at.Object, err)
+		}
+	}
+	return plain, nil
 }
 
 func (j *judge) release(body string) {

@@ -197,8 +197,11 @@ func (v *model) readFrom(ctx context.Context, p *proc, repo name.Repo, slow int)
 		if err != nil {
 			return err
 		}
-		enc := make([]byte, l.Length)
-		if _, err := io.ReadFull(r, enc); err != nil {
+		enc, err := io.ReadAll(r)
+		if whole, _ := l.Stored(); err == nil && whole && int64(len(enc)) != l.Length {
+			err = io.ErrUnexpectedEOF
+		}
+		if err != nil {
 			return err
 		}
 		plain, err := codec.Decode(nil, enc)

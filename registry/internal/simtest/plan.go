@@ -68,6 +68,7 @@ type model struct {
 	parent chunker.Digest
 	order  []chunker.Digest          // its chunks, as in the manifest's table
 	chunks map[chunker.Digest][]byte // encoded
+	plains map[chunker.Digest][]byte
 }
 
 // The repositories: two share a namespace, so that bases go from one to the other.
@@ -93,16 +94,14 @@ func newModels() ([]*model, error) {
 	return all, nil
 }
 
-// newModel makes a version of one small file for each chunk. The chunks are noise,
-// which the codec stores as it is.
+// newModel makes a version of one small file for each chunk.
 func newModel(parent chunker.Digest, seeds ...uint64) (*model, error) {
-	v := &model{parent: parent, chunks: map[chunker.Digest][]byte{}}
+	v := &model{parent: parent, chunks: map[chunker.Digest][]byte{}, plains: map[chunker.Digest][]byte{}}
 	b := manifest.NewBuilder()
 	for i, seed := range seeds {
-		plain := make([]byte, 100+10*seed)
-		_, _ = rand.NewChaCha8([32]byte{byte(seed), 1}).Read(plain) // never fails
+		plain := noise(seed)
 		d := chunker.Sum(plain)
-		v.chunks[d] = codec.Append(nil, plain, chunker.Opaque)
+		v.chunks[d], v.plains[d] = codec.Append(nil, plain, chunker.Opaque), plain
 		b.Add(manifest.File{Path: fmt.Sprintf("f%d", i), Size: uint64(len(plain)), Format: "opaque"},
 			[]chunker.Ref{{Digest: d, Size: uint32(len(plain))}})
 	}
@@ -118,4 +117,29 @@ func newModel(parent chunker.Digest, seeds ...uint64) (*model, error) {
 	}
 	v.digest = manifest.Name(v.doc)
 	return v, nil
+}
+
+// noiseLen is enough for noise to look like it.
+const noiseLen = 4 << 10
+
+// noise returns noise, which the codec stores as it is, and which differs from any other
+// in the same way everywhere, so that each is a good base for all others. Nothing of it
+// makes the codec try what has goroutines wait for each other.
+func noise(seed uint64) []byte {
+	plain := make([]byte, noiseLen)
+	_, _ = rand.NewChaCha8([32]byte{1}).Read(plain) // never fails
+	for i := range plain {
+		plain[i] += byte(seed)
+	}
+	return plain
+}
+
+// deltaOf returns the chunk d encoded as a delta of base, whose name is name; nil if that
+// is not worth it.
+func (v *model) deltaOf(d chunker.Digest, base []byte, name chunker.Digest) []byte {
+	enc, ok := codec.AppendDelta(nil, v.plains[d], base, name, chunker.U8, noiseLen)
+	if !ok {
+		return nil
+	}
+	return enc
 }

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ingot-ml/ingot/chunker"
+	"github.com/ingot-ml/ingot/chunker/codec"
 	"github.com/ingot-ml/ingot/registry/internal/placement"
 	"github.com/ingot-ml/ingot/registry/internal/record"
 	"github.com/ingot-ml/ingot/registry/internal/registers"
@@ -26,13 +28,11 @@ func (s *sim) prepare() {
 	var entries []placement.Entry
 	for i, d := range m.order {
 		e := placement.Entry{Object: placement.ChunkName(d, planter, 0), Length: uint32(len(m.chunks[d]))}
-		s.plant(e.Object, m.chunks[d], 0)
+		whole := m.chunks[d]
 		if s.plan.bases {
-			base := placement.Entry{Object: placement.ChunkName(d, planter, 1), Length: 1}
-			s.plant(base.Object, []byte{byte(i)}, 2*time.Hour)
-			e.Closure = []placement.Entry{base}
-			s.judge.bases[e.Object] = base.Object
+			e, whole = s.plantBase(m, uint64(i), d)
 		}
+		s.plant(e.Object, whole, 0)
 		entries = append(entries, e)
 	}
 	body := placement.Body{Document: m.doc, Entries: entries}
@@ -44,6 +44,19 @@ func (s *sim) prepare() {
 			p.index.at[d] = append(p.index.at[d], versions.Source{Repo: repos[0].String(), Version: m.digest})
 		}
 	}
+}
+
+// plantBase makes what a chunk is a delta of, and returns the delta and where it is to
+// be.
+func (s *sim) plantBase(m *model, i uint64, d chunker.Digest) (placement.Entry, []byte) {
+	plain := noise(100 + i)
+	base := chunker.Sum(plain)
+	enc, delta := codec.Append(nil, plain, chunker.Opaque), m.deltaOf(d, plain, base)
+	under := placement.Entry{Object: placement.ChunkName(base, planter, 0), Length: uint32(len(enc)), Spent: uint32(len(delta))}
+	s.plant(under.Object, enc, 2*time.Hour)
+	return placement.Entry{
+		Object: placement.DeltaName(d, planter, 0), Length: uint32(len(delta)), Closure: []placement.Entry{under},
+	}, delta
 }
 
 func (s *sim) plant(object string, b []byte, age time.Duration) {

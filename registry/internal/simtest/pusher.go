@@ -136,6 +136,10 @@ func (c *client) missing(id string, repo name.Repo, v *model) []chunker.Digest {
 // send uploads chunks, together or one by one. What fails is found missing later.
 func (c *client) send(id string, repo name.Repo, v *model, digests []chunker.Digest) {
 	what := intent{action: pushes, repo: repo}
+	if c.dice.IntN(2) == 0 {
+		c.sendDeltas(id, repo, v, digests)
+		return
+	}
 	for part := range slices.Chunk(digests, 1+c.dice.IntN(len(v.order))) {
 		if len(part) == 1 && c.dice.IntN(2) == 0 {
 			_, _, _ = ask(c, what, func(ctx context.Context, p *proc) (openapi.Received, error) {
@@ -151,6 +155,38 @@ func (c *client) send(id string, repo name.Repo, v *model, digests []chunker.Dig
 			return p.PutBatch(ctx, alice, id, batch)
 		})
 	}
+}
+
+// sendDeltas uploads chunks as deltas of those of another version, wherever that is, and
+// whole where that one cannot be used.
+func (c *client) sendDeltas(id string, repo name.Repo, v *model, digests []chunker.Digest) {
+	where, from := c.present()
+	var batch []versions.Encoded
+	for i, d := range digests {
+		base := from.order[i%len(from.order)]
+		if enc := v.deltaOf(d, from.plains[base], base); enc != nil && base != d {
+			batch = append(batch, versions.Encoded{Digest: d, Bytes: enc})
+		} else {
+			batch = append(batch, versions.Encoded{Digest: d, Bytes: v.chunks[d]})
+		}
+	}
+	src := versions.Source{Repo: where.String(), Version: from.digest}
+	what := intent{action: pushes, repo: repo}
+	_, _, err := ask(c, what, func(ctx context.Context, p *proc) (openapi.Received, error) {
+		return p.PutDeltas(ctx, alice, id, batch, src)
+	})
+	if err == nil {
+		c.tell("sent deltas", func() { c.counts.Deltas++ })
+	}
+	if code(err) != openapi.CodeNoBase {
+		return
+	}
+	for i := range batch {
+		batch[i].Bytes = v.chunks[batch[i].Digest]
+	}
+	_, _, _ = ask(c, what, func(ctx context.Context, p *proc) (openapi.Received, error) {
+		return p.PutBatch(ctx, alice, id, batch)
+	})
 }
 
 // commit commits, and holds the registry to its answer.

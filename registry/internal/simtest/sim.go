@@ -46,7 +46,7 @@ type sim struct {
 // Counts says how much a simulation has done.
 type Counts struct {
 	Steps, Lost, Dropped, Late, Twice, Refused, Held, Cut, Kills, Pauses, Stalls, Jumps, GivenUp int
-	Commits, Tags, Deletes, Reads, Collections, Swept, Moves, Spoiled, Healed                    int
+	Commits, Tags, Deletes, Reads, Collections, Swept, Moves, Spoiled, Healed, Deltas            int
 }
 
 // Add adds o to c.
@@ -60,7 +60,7 @@ func (c *Counts) Add(o Counts) {
 func (c *Counts) all() []*int {
 	return []*int{
 		&c.Steps, &c.Lost, &c.Dropped, &c.Late, &c.Twice, &c.Refused, &c.Held, &c.Cut, &c.Kills, &c.Pauses, &c.Stalls, &c.Jumps,
-		&c.GivenUp, &c.Commits, &c.Tags, &c.Deletes, &c.Reads, &c.Collections, &c.Swept, &c.Moves, &c.Spoiled, &c.Healed,
+		&c.GivenUp, &c.Commits, &c.Tags, &c.Deletes, &c.Reads, &c.Collections, &c.Swept, &c.Moves, &c.Spoiled, &c.Healed, &c.Deltas,
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 )
 
 // seeds is how many TestSimulation plays when nobody asks for others.
-const seeds = 150
+const seeds = 120
 
 // TestSimulation plays scenarios. INGOT_SIM_SEED plays one and prints its schedule,
 // INGOT_SIM_SEEDS plays so many, INGOT_SIM_TIME as many as there is time for, on all

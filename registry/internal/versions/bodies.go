@@ -22,6 +22,7 @@ type body struct {
 	name     string
 	document []byte
 	manifest *manifest.Manifest
+	types    []chunker.DType // of the chunks
 	entries  []placement.Entry
 	order    []uint32 // indexes of the chunks, by digest
 }
@@ -43,7 +44,10 @@ func parseBody(name string, b []byte) (*body, error) {
 	if len(m.Chunks) != len(p.Entries) {
 		return nil, fmt.Errorf("%d chunks in %d places: %w", len(m.Chunks), len(p.Entries), placement.ErrInvalid)
 	}
-	o := &body{name: name, document: bytes.Clone(p.Document), manifest: m, entries: p.Entries, order: make([]uint32, len(m.Chunks))}
+	o := &body{
+		name: name, document: bytes.Clone(p.Document), manifest: m, types: m.Types(), entries: p.Entries,
+		order: make([]uint32, len(m.Chunks)),
+	}
 	for i := range o.order {
 		o.order[i] = uint32(i)
 	}
@@ -65,7 +69,13 @@ func (b *body) find(d chunker.Digest) (int, bool) {
 }
 
 // cost is about what the body takes in memory, in bytes.
-func (b *body) cost() int64 { return 4*int64(len(b.document)) + 160*int64(len(b.entries)) }
+func (b *body) cost() int64 {
+	bases := 0
+	for i := range b.entries {
+		bases += len(b.entries[i].Closure)
+	}
+	return 4*int64(len(b.document)) + 168*int64(len(b.entries)) + 64*int64(bases)
+}
 
 // loadBody returns the body of that name, from the cache if it is there. Several
 // callers that want the same one share the work.

@@ -29,6 +29,8 @@ type commit struct {
 	digest    chunker.Digest
 	document  []byte
 	manifest  *manifest.Manifest
+	sources   []Source // versions that are known to have chunks of this one
+	orphan    bool     // the parent need not be here
 }
 
 // Commit makes the version that doc describes readable, then sets a tag on it if
@@ -38,17 +40,40 @@ type commit struct {
 // A chunk that the push may not name is CodeMissingChunks: upload those, then
 // commit again.
 func (s *Service) Commit(ctx context.Context, p access.Principal, id string, doc []byte, tag, expect string) (openapi.Committed, error) {
+	return s.CommitFrom(ctx, p, id, doc, tag, expect, nil)
+}
+
+// CommitFrom is Commit by a caller who knows which versions have the chunks that were
+// not uploaded. They are asked first, however many they are.
+func (s *Service) CommitFrom(ctx context.Context, p access.Principal, id string, doc []byte, tag, expect string, sources []Source) (openapi.Committed, error) {
 	c, err := s.newCommit(ctx, p, id, doc, tag)
 	if err != nil {
 		return openapi.Committed{}, err
 	}
+	c.sources = sources
+	return c.do(ctx, tag, expect)
+}
+
+// CommitOrphan is Commit of a version that was taken out of another registry: its
+// parent need not be here.
+func (s *Service) CommitOrphan(ctx context.Context, p access.Principal, id string, doc []byte, tag, expect string) (openapi.Committed, error) {
+	c, err := s.newCommit(ctx, p, id, doc, tag)
+	if err != nil {
+		return openapi.Committed{}, err
+	}
+	c.orphan = true
+	return c.do(ctx, tag, expect)
+}
+
+// do goes through the steps.
+func (c *commit) do(ctx context.Context, tag, expect string) (openapi.Committed, error) {
 	created, err := c.publish(ctx)
 	if err != nil {
 		return openapi.Committed{}, fmt.Errorf("commit %s@%s: %w", c.repo, c.digest.Short(), err)
 	}
 	done := openapi.Committed{Digest: c.digest, Created: created}
 	if tag != "" {
-		t, err := s.setTag(ctx, p, c.repo, tag, c.digest, expect)
+		t, err := c.setTag(ctx, c.principal, c.repo, tag, openapi.SetTag{Digest: c.digest, Expect: expect})
 		if err != nil {
 			return openapi.Committed{}, err
 		}
@@ -85,7 +110,7 @@ func (s *Service) newCommit(ctx context.Context, p access.Principal, id string, 
 // repository or in another. Parents in others are rare, so nothing keeps them at
 // hand.
 func (c *commit) checkParent(ctx context.Context) error {
-	if c.manifest.Parent.IsZero() {
+	if c.orphan || c.manifest.Parent.IsZero() {
 		return nil
 	}
 	found, err := c.parentIn(ctx, c.repo)
@@ -104,14 +129,15 @@ func (c *commit) checkParent(ctx context.Context) error {
 	return nil
 }
 
-// parentIn reports whether the pusher can read the parent in repo.
+// parentIn reports whether the pusher can read the parent in repo, or could until it
+// was retired: that may have been while the push was under way.
 func (c *commit) parentIn(ctx context.Context, repo name.Repo) (bool, error) {
 	if c.Policy.Allow(c.principal, repo, access.Read) != nil {
 		return false, nil
 	}
 	var h record.Head
 	_, err := c.book.Load(ctx, record.HeadKey(repo, c.manifest.Parent), &h)
-	return h.Readable(), err
+	return h.Readable() || h.State == record.Dead, err
 }
 
 // publish brings the head to committed. created is false when the version was
@@ -201,10 +227,14 @@ func (c *commit) tellIndex(ctx context.Context) {
 
 // place finds every chunk of the version, or says which are missing.
 func (c *commit) place(ctx context.Context) ([]placement.Entry, error) {
-	places, err := c.find(ctx, c.principal, c.rec, c.upload, c.digests())
-	if err != nil {
+	q := newSearch(c.Service, c.principal, c.rec, c.upload, c.digests())
+	if err := q.inSources(ctx, c.sources); err != nil {
 		return nil, err
 	}
+	if err := q.all(ctx); err != nil {
+		return nil, err
+	}
+	places := q.places
 	if err := missingChunks(open(places)); err != nil {
 		return nil, err
 	}

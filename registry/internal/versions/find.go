@@ -64,6 +64,8 @@ type search struct {
 	upload    *upload
 	digests   []chunker.Digest
 	places    []found // the answers; zero for a chunk that has no place yet
+	most      int     // versions that are looked at
+	near      bool    // only versions of the namespace are
 }
 
 // find returns where each chunk lies that the push may name; the zero value for
@@ -71,10 +73,15 @@ type search struct {
 // that p may read, and the store for the push's own names.
 func (s *Service) find(ctx context.Context, p access.Principal, rec *record.Push, u *upload, digests []chunker.Digest) ([]found, error) {
 	q := newSearch(s, p, rec, u, digests)
+	return q.places, q.all(ctx)
+}
+
+// all asks everywhere.
+func (q *search) all(ctx context.Context) error {
 	if err := q.known(ctx); err != nil {
-		return nil, err
+		return err
 	}
-	return q.places, q.inPush(ctx)
+	return q.inPush(ctx)
 }
 
 // findKnown is find without asking the store.
@@ -84,7 +91,10 @@ func (s *Service) findKnown(ctx context.Context, p access.Principal, rec *record
 }
 
 func newSearch(s *Service, p access.Principal, rec *record.Push, u *upload, digests []chunker.Digest) *search {
-	return &search{s, s.Policy, p, rec.Repo(), rec.Attempt, u, digests, make([]found, len(digests))}
+	return &search{
+		Service: s, policy: s.Policy, principal: p, repo: rec.Repo(), attempt: rec.Attempt, upload: u,
+		digests: digests, places: make([]found, len(digests)), most: maxSources,
+	}
 }
 
 func (q *search) known(ctx context.Context) error {
@@ -158,11 +168,14 @@ func (q *search) take(ctx context.Context, src Source, chunks []int) error {
 	if !slices.ContainsFunc(chunks, q.isOpen) {
 		return nil
 	}
+	foreign := q.foreign(src)
+	if foreign && q.near {
+		return nil
+	}
 	b, err := q.judge(ctx, src)
 	if err != nil || b == nil {
 		return err
 	}
-	foreign := !strings.HasPrefix(src.Repo, q.repo.Namespace+"/")
 	for _, i := range chunks {
 		if q.isOpen(i) {
 			q.places[i] = b.place(q.digests[i], q.upload, foreign)
@@ -170,6 +183,9 @@ func (q *search) take(ctx context.Context, src Source, chunks []int) error {
 	}
 	return nil
 }
+
+// foreign reports whether a version is in another namespace.
+func (q *search) foreign(src Source) bool { return !strings.HasPrefix(src.Repo, q.repo.Namespace+"/") }
 
 // place returns where the chunk lies by this body, if a push may use that. Bases
 // stay in their namespace.
@@ -182,7 +198,7 @@ func (b *body) place(d chunker.Digest, u *upload, foreign bool) found {
 	if u.absent(&e) || foreign && len(e.Closure) > 0 {
 		return found{}
 	}
-	return found{e, b.manifest.Chunks[i].Size}
+	return found{entry: e, plain: b.manifest.Chunks[i].Size}
 }
 
 // candidate is a version and the chunks that it may place, by their indexes in
@@ -251,7 +267,7 @@ func (q *search) judge(ctx context.Context, src Source) (*body, error) {
 	}
 	bodyName, known := q.upload.source(src)
 	if !known {
-		if len(q.upload.judged()) >= maxSources {
+		if len(q.upload.judged()) >= q.most {
 			return nil, nil
 		}
 		var h record.Head

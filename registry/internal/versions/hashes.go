@@ -8,10 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"io"
 
 	"github.com/ingot-ml/ingot/chunker"
-	"github.com/ingot-ml/ingot/chunker/codec"
 	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry/internal/access"
 	"github.com/ingot-ml/ingot/registry/internal/blobs"
@@ -46,7 +44,7 @@ func (s *Service) hashes(ctx context.Context, repo name.Repo, d chunker.Digest, 
 		case <-ctx.Done():
 			return openapi.FileHashes{}, ctx.Err()
 		case r := <-ch:
-			if r.Err != nil && ctx.Err() == nil && errors.Is(r.Err, context.Canceled) {
+			if ctx.Err() == nil && (errors.Is(r.Err, context.Canceled) || errors.Is(r.Err, context.DeadlineExceeded)) {
 				continue // the one who worked went away
 			}
 			if r.Err != nil {
@@ -63,18 +61,13 @@ func (s *Service) loadHashes(ctx context.Context, repo name.Repo, d chunker.Dige
 	if err != nil {
 		return openapi.FileHashes{}, err
 	}
-	var list openapi.FileHashes
 	if rec.Blob != "" {
-		raw, err := blobs.Read(ctx, s.Blobs, rec.Blob, maxHashes)
-		if err == nil && placement.CheckSeal(rec.Blob, raw) == nil && json.Unmarshal(raw, &list) == nil {
-			return list, nil
-		}
-		// It is damaged, or was collected while the version was retired.
-		if err != nil && !errors.Is(err, blobs.ErrNotFound) {
+		if list, ok, err := s.storedHashes(ctx, &rec); ok || err != nil {
 			return list, err
 		}
 	}
-	if list, err = s.hashFiles(ctx, repo, d, b); err != nil {
+	list, err := s.hashFiles(ctx, repo, d, b)
+	if err != nil {
 		return list, err
 	}
 	if err := s.keepHashes(ctx, repo, d, &rec, v, list); err != nil { // they are right all the same
@@ -122,11 +115,11 @@ func (s *Service) hashFiles(ctx context.Context, repo name.Repo, d chunker.Diges
 // fileHasher hashes one file after another, in the memory of one chunk.
 type fileHasher struct {
 	*Service
-	repo       name.Repo
-	version    chunker.Digest
-	body       *body
-	enc, plain []byte
-	sum        hash.Hash
+	repo    name.Repo
+	version chunker.Digest
+	body    *body
+	plain   []byte
+	sum     hash.Hash
 }
 
 func (w *fileHasher) file(ctx context.Context, f *manifest.File) (string, error) {
@@ -147,30 +140,7 @@ func (w *fileHasher) file(ctx context.Context, f *manifest.File) (string, error)
 // chunk returns the verified plain bytes of a chunk, which are good until the
 // next call.
 func (w *fileHasher) chunk(ctx context.Context, i uint32) ([]byte, error) {
-	l := w.body.locate(w.repo, w.version, i)
-	r, err := w.OpenChunk(ctx, l)
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	if int64(cap(w.enc)) < l.Length {
-		w.enc = make([]byte, codec.MaxEncoded(chunker.MaxSize))
-	}
-	if l.Length > int64(cap(w.enc)) {
-		return nil, fmt.Errorf("chunk %s of %d encoded bytes: %w", l.Digest.Short(), l.Length, codec.ErrCorrupt)
-	}
-	enc := w.enc[:l.Length]
-	if _, err := io.ReadFull(r, enc); err != nil {
-		return nil, fmt.Errorf("chunk %s: %w", l.Digest.Short(), err)
-	}
-	plain, err := codec.Decode(w.plain, enc)
-	if err != nil {
-		return nil, fmt.Errorf("chunk %s: %w", l.Digest.Short(), err)
-	}
-	if chunker.Sum(plain) != l.Digest {
-		return nil, fmt.Errorf("chunk %s: the bytes are others: %w", l.Digest.Short(), codec.ErrCorrupt)
-	}
-	return plain, nil
+	return w.PlainChunk(ctx, w.body.locate(w.repo, w.version, i), w.plain)
 }
 
 // HashPending hashes the files of every version that has no hashes yet. It

@@ -79,7 +79,7 @@ func (s *Service) Repos(ctx context.Context, p access.Principal, namespace, afte
 	}
 	limit = pageSize(limit)
 	err := s.eachRepo(ctx, namespace, after, func(repo name.Repo) (bool, error) {
-		if s.Policy.Allow(p, repo, access.Read) != nil {
+		if repo.Reserved() || s.Policy.Allow(p, repo, access.Read) != nil {
 			return true, nil
 		}
 		info, err := s.countRepo(ctx, repo)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/ingot-ml/ingot/chunker"
@@ -144,8 +145,9 @@ func TestMovesAndCollections(t *testing.T) {
 	}
 	kept := newVersion(t, chunker.Digest{}, small(1), small(3), small(5))
 	w.push(alice, model, kept, "kept")
+	var steps atomic.Int64
 	person := func(seed uint64) *pusher {
-		return &pusher{world: w, rand: rand.New(rand.NewPCG(seed, 2)), versions: all, replicas: []*versions.Service{versions.New(w.config), versions.New(w.config)}}
+		return &pusher{world: w, steps: &steps, rand: rand.New(rand.NewPCG(seed, 2)), versions: all, replicas: []*versions.Service{versions.New(w.config), versions.New(w.config)}}
 	}
 	var pushing, rest sync.WaitGroup
 	done := make(chan struct{})
@@ -162,15 +164,7 @@ func TestMovesAndCollections(t *testing.T) {
 	}
 	go func() { pushing.Wait(); close(done) }()
 	c := &collector{t: t, registers: w.engine.Engine, store: store}
-	for running := true; running; {
-		select {
-		case <-done:
-			running = false
-		default:
-		}
-		c.collect()
-		c.check()
-	}
+	c.collectUntil(done, &steps)
 	rest.Wait()
 	moves := 0
 	for _, m := range movers {

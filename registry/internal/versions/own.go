@@ -26,38 +26,40 @@ func (q *search) inPush(ctx context.Context) error {
 	if err := q.readBundles(ctx, q.upload); err != nil {
 		return err
 	}
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(probing)
-	for _, i := range wanted {
-		if f, ok := q.upload.get(q.digests[i]); ok {
-			q.places[i] = f
-			continue
-		}
-		group.Go(func() (err error) {
-			q.places[i], err = q.probe(ctx, q.digests[i])
-			return err
-		})
+	if err := q.rebase(ctx); err != nil {
+		return err
 	}
-	return group.Wait()
+	group, gctx := errgroup.WithContext(ctx)
+	group.SetLimit(probing)
+	for _, i := range open(q.places) {
+		group.Go(func() error { return q.probe(gctx, q.digests[i]) })
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	return q.rebase(ctx)
 }
 
-// probe looks for a chunk under the names that the push's attempts give it.
-func (q *search) probe(ctx context.Context, d chunker.Digest) (found, error) {
+// probe looks for a chunk under the names that the push's attempts give it, and remembers
+// it: a whole one sooner than a delta.
+func (q *search) probe(ctx context.Context, d chunker.Digest) error {
 	u := q.upload
-	for attempt := u.attempt(d, q.attempt); attempt >= 0; attempt-- {
-		f, err := q.readPlace(ctx, placement.ChunkName(d, u.id, attempt))
-		if errors.Is(err, blobs.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return found{}, err
-		}
-		if !u.absent(&f.entry) {
-			u.put(d, f)
-			return f, nil
+	for _, named := range []func(chunker.Digest, string, int) string{placement.ChunkName, placement.DeltaName} {
+		for attempt := u.attempt(d, q.attempt); attempt >= 0; attempt-- {
+			f, err := q.readPlace(ctx, named(d, u.id, attempt))
+			if errors.Is(err, blobs.ErrNotFound) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			if !u.absent(&f.entry) {
+				u.put(d, f)
+				return nil
+			}
 		}
 	}
-	return found{}, nil
+	return nil
 }
 
 // readPlace returns where the chunk lies that is this blob. A blob is verified
@@ -67,15 +69,19 @@ func (s *Service) readPlace(ctx context.Context, name string) (found, error) {
 	if err != nil {
 		return found{}, err
 	}
-	var header [codec.HeaderLen]byte
-	if err := blobs.ReadInto(ctx, s.Blobs, name, 0, header[:]); err != nil {
+	header := make([]byte, min(info.Size, codec.BaseHeaderLen))
+	if err := blobs.ReadInto(ctx, s.Blobs, name, 0, header); err != nil {
 		return found{}, err
 	}
-	plain, err := codec.PlainLen(header[:])
+	plain, err := codec.PlainLen(header)
 	if err != nil {
 		return found{}, fmt.Errorf("read chunk %q: %w", name, err)
 	}
-	return found{placement.Entry{Object: name, Length: uint32(info.Size)}, uint32(plain)}, nil
+	base, err := codec.Base(header)
+	if err != nil {
+		return found{}, fmt.Errorf("read chunk %q: %w", name, err)
+	}
+	return found{placement.Entry{Object: name, Length: uint32(info.Size)}, uint32(plain), base}, nil
 }
 
 // readBundles learns which chunks lie in bundles of the push that are not known.
@@ -108,7 +114,7 @@ func (s *Service) readBundle(ctx context.Context, info blobs.Info) ([]placement.
 	if err != nil {
 		return nil, fmt.Errorf("read bundle %q: %w", info.Name, err)
 	}
-	header := make([]byte, placement.BundleHeaderLen(n))
+	header := make([]byte, n)
 	if err := blobs.ReadInto(ctx, s.Blobs, info.Name, 0, header); err != nil {
 		return nil, err
 	}

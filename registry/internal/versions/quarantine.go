@@ -252,7 +252,7 @@ func (s *Service) sound(ctx context.Context, l Located) (Located, error) {
 			return l, err
 		}
 		if e != nil {
-			l.entry, l.Length = *e, int64(e.Length)
+			l.lie(*e)
 			return l, nil
 		}
 	}

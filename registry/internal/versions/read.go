@@ -1,15 +1,18 @@
 package versions
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 
 	"github.com/ingot-ml/ingot/chunker"
+	"github.com/ingot-ml/ingot/chunker/codec"
 	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry/internal/access"
 	"github.com/ingot-ml/ingot/registry/internal/blobs"
+	"github.com/ingot-ml/ingot/registry/internal/deltas"
 	"github.com/ingot-ml/ingot/registry/internal/placement"
 	"github.com/ingot-ml/ingot/registry/internal/record"
 	"github.com/ingot-ml/ingot/registry/internal/registers"
@@ -71,9 +74,11 @@ func (s *Service) Manifest(ctx context.Context, p access.Principal, repo name.Re
 // Located is a chunk of a version that may be opened.
 type Located struct {
 	Digest chunker.Digest
-	Length int64 // encoded bytes
+	Length int64 // encoded bytes; 0 of a chunk that is stored as a delta
 
 	entry   placement.Entry
+	plain   int // bytes
+	dtype   chunker.DType
 	body    string
 	repo    name.Repo
 	version chunker.Digest
@@ -81,9 +86,15 @@ type Located struct {
 }
 
 // Object returns the blob that is this encoded chunk and nothing else; false for one
-// that lies in a bundle.
+// that lies in a bundle or is a delta.
 func (l Located) Object() (string, bool) {
-	return l.entry.Object, l.entry.Offset == 0 && placement.ParseName(l.entry.Object).Kind == placement.Chunk
+	whole, _ := l.Stored()
+	return l.entry.Object, whole && l.entry.Offset == 0 && placement.ParseName(l.entry.Object).Kind == placement.Chunk
+}
+
+// Stored tells how the chunk is stored: whole, or as a delta that needs so many bases.
+func (l Located) Stored() (whole bool, bases int) {
+	return len(l.entry.Closure) == 0, len(l.entry.Closure)
 }
 
 // Chunks returns where the chunks with these indexes in the version's table lie.
@@ -93,6 +104,7 @@ func (s *Service) Chunks(ctx context.Context, p access.Principal, repo name.Repo
 	if err != nil {
 		return nil, err
 	}
+	s.reads.note(repo, d, s.Now())
 	located := make([]Located, len(indexes))
 	for n, i := range indexes {
 		if uint64(i) >= uint64(len(b.entries)) {
@@ -107,33 +119,101 @@ func (s *Service) Chunks(ctx context.Context, p access.Principal, repo name.Repo
 
 // locate says where a chunk lies of b, which is the body of repo@d.
 func (b *body) locate(repo name.Repo, d chunker.Digest, i uint32) Located {
-	e := b.entries[i]
-	return Located{
-		Digest: b.manifest.Chunks[i].Digest, Length: int64(e.Length),
-		entry: e, body: b.name, repo: repo, version: d, index: i,
+	ref := b.manifest.Chunks[i]
+	l := Located{Digest: ref.Digest, plain: int(ref.Size), dtype: b.types[i], body: b.name, repo: repo, version: d, index: i}
+	l.lie(b.entries[i])
+	return l
+}
+
+// lie has the chunk lie there.
+func (l *Located) lie(e placement.Entry) {
+	l.entry, l.Length = e, 0
+	if len(e.Closure) == 0 {
+		l.Length = int64(e.Length)
 	}
 }
 
-// OpenChunk returns the encoded bytes of a chunk. It follows a version that is
-// pointed at other objects in the meantime, as long as the encoding keeps its
-// length; an encoding of another length fails, and the caller asks again.
+// again says where a chunk lies whose objects were not all there any more, because its
+// version has been pointed at others.
+func (s *Service) again(ctx context.Context, l Located) (Located, error) {
+	b, err := s.currentBody(ctx, l.repo, l.version, l.body)
+	if err != nil {
+		return l, err
+	}
+	return s.sound(ctx, b.locate(l.repo, l.version, l.index))
+}
+
+// OpenChunk returns the encoded bytes of a chunk, whole: of one that is stored as a
+// delta they are made, in memory. It follows a version that is pointed at other objects
+// in the meantime, as long as the encoding keeps its length; an encoding of another
+// length fails, and the caller asks again.
 func (s *Service) OpenChunk(ctx context.Context, l Located) (io.ReadCloser, error) {
+	if whole, _ := l.Stored(); !whole {
+		return s.openDelta(ctx, l)
+	}
 	for {
 		r, err := s.Blobs.Open(ctx, l.entry.Object, int64(l.entry.Offset), l.Length)
 		if !errors.Is(err, blobs.ErrNotFound) {
 			return r, err
 		}
-		b, err := s.currentBody(ctx, l.repo, l.version, l.body)
-		if err != nil {
-			return nil, err
-		}
-		moved, err := s.sound(ctx, b.locate(l.repo, l.version, l.index))
+		moved, err := s.again(ctx, l)
 		if err != nil {
 			return nil, err
 		}
 		if moved.Length != l.Length {
 			return nil, openapi.Errorf(openapi.CodeUnavailable, "chunk %s was encoded anew: ask again", l.Digest.Short())
 		}
-		l.entry, l.body = moved.entry, moved.body
+		l = moved
+	}
+}
+
+// openDelta is OpenChunk for a chunk that is stored as a delta.
+func (s *Service) openDelta(ctx context.Context, l Located) (io.ReadCloser, error) {
+	buf := encodedBuffers.Get().(*[]byte)
+	enc, err := s.encodeWhole(ctx, l, (*buf)[:0])
+	if err != nil {
+		encodedBuffers.Put(buf)
+		return nil, err
+	}
+	return &lent{bytes.NewReader(enc), buf}, nil
+}
+
+// encodeWhole appends the chunk's whole encoding to dst.
+func (s *Service) encodeWhole(ctx context.Context, l Located, dst []byte) ([]byte, error) {
+	buf := plainBuffers.Get().(*[chunker.MaxSize]byte)
+	defer plainBuffers.Put(buf)
+	plain, err := s.PlainChunk(ctx, l, buf[:0])
+	if err != nil {
+		return nil, err
+	}
+	return codec.Append(dst, plain, l.dtype), nil
+}
+
+// lent reads bytes in a buffer that goes back when it is closed.
+type lent struct {
+	*bytes.Reader
+	buf *[]byte
+}
+
+// Close implements io.Closer.
+func (r *lent) Close() error {
+	if r.buf != nil {
+		encodedBuffers.Put(r.buf)
+		r.buf = nil
+	}
+	return nil
+}
+
+// PlainChunk returns the verified plain bytes of a chunk, in the memory of dst if that
+// holds chunker.MaxSize. It follows a version that is pointed at other objects.
+func (s *Service) PlainChunk(ctx context.Context, l Located, dst []byte) ([]byte, error) {
+	for {
+		plain, err := deltas.Plain(ctx, s.Blobs, &l.entry, l.Digest, dst)
+		if !errors.Is(err, blobs.ErrNotFound) {
+			return plain, err
+		}
+		if l, err = s.again(ctx, l); err != nil {
+			return nil, err
+		}
 	}
 }

@@ -64,19 +64,27 @@ func (s *Service) startMove(ctx context.Context) (*Move, error) {
 	return &Move{s, id, gc.Epoch, u}, nil
 }
 
-// Put stores chunks and returns where they lie: step R1. Each is verified.
+// Put stores chunks and returns where they lie: step R1. Each is verified. A delta
+// brings its base with it; that its entry gets a closure is for the caller to see to.
 func (m *Move) Put(ctx context.Context, chunks []Encoded) ([]placement.Entry, error) {
-	fresh, err := verifyFresh(m.upload, chunks)
-	if err != nil {
-		return nil, err
+	var fresh []verified
+	entries, seen := make([]placement.Entry, len(chunks)), map[chunker.Digest]bool{}
+	for _, c := range chunks {
+		if _, ok := m.upload.stored(c); ok || seen[c.Digest] {
+			continue
+		}
+		seen[c.Digest] = true
+		v, err := c.verify()
+		if err != nil {
+			return nil, err
+		}
+		fresh = append(fresh, v)
 	}
 	if _, err := m.putFresh(ctx, 0, m.upload, fresh); err != nil {
 		return nil, err
 	}
-	entries := make([]placement.Entry, len(chunks))
 	for i, c := range chunks {
-		f, _ := m.upload.get(c.Digest)
-		entries[i] = f.entry
+		entries[i], _ = m.upload.stored(c)
 	}
 	return entries, nil
 }
@@ -85,7 +93,10 @@ func (m *Move) Put(ctx context.Context, chunks []Encoded) ([]placement.Entry, er
 // versions place, by the rules of step P1. It looks at the given versions first,
 // and then where the index says. One without an object was not found.
 func (m *Move) Find(ctx context.Context, repo name.Repo, digests []chunker.Digest, first ...Source) ([]placement.Entry, error) {
-	q := search{m.Service, access.Open{}, access.Principal{}, repo, 0, m.upload, digests, make([]found, len(digests))}
+	q := search{
+		Service: m.Service, policy: access.Open{}, repo: repo, upload: m.upload,
+		digests: digests, places: make([]found, len(digests)), most: maxSources,
+	}
 	q.remember()
 	for _, src := range first {
 		if err := q.take(ctx, src, open(q.places)); err != nil {
@@ -312,7 +323,8 @@ func (s *Service) finish(ctx context.Context, key string, h *record.Head, v regi
 	return err
 }
 
-// sameEntry reports whether two entries name the same bytes.
+// sameEntry reports whether two entries name the same bytes. What was spent on bases
+// does not matter.
 func sameEntry(a, b *placement.Entry) bool {
 	if a.Object != b.Object || a.Offset != b.Offset || a.Length != b.Length || len(a.Closure) != len(b.Closure) {
 		return false

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"runtime"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -15,6 +16,7 @@ import (
 	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry/internal/access"
 	"github.com/ingot-ml/ingot/registry/internal/blobs"
+	"github.com/ingot-ml/ingot/registry/internal/deltas"
 	"github.com/ingot-ml/ingot/registry/internal/record"
 	"github.com/ingot-ml/ingot/registry/internal/registers"
 	"github.com/ingot-ml/ingot/registry/name"
@@ -30,6 +32,13 @@ const (
 	// DefaultPushMemory is how many uploaded chunks are remembered, of all pushes
 	// together: some 200 bytes each.
 	DefaultPushMemory = 1 << 18
+	// DefaultDeltaCPU and DefaultDeltaBytes are what a subject may have a registry do
+	// with deltas in a minute.
+	DefaultDeltaCPU   = 30 * time.Second
+	DefaultDeltaBytes = 64 << 30
+	// recentDeltas bounds the bytes of deltas that are kept because others may ask for
+	// them a moment later.
+	recentDeltas = 32 << 20
 )
 
 // Config is what a Service stands on. Zero values of the limits mean the
@@ -45,6 +54,11 @@ type Config struct {
 	PushTTL    time.Duration
 	BodyCache  int64 // bytes
 	PushMemory int   // chunks
+	// Deltas is what a subject may have the registry do in a minute with deltas as they
+	// travel; a negative CPU is nothing.
+	Deltas deltas.Cost
+	// Desks is how many chunks are encoded anew at a time, each in deltas.DeskMemory.
+	Desks int
 	// Known is set where other replicas commit versions too; nil where this process is
 	// the only one.
 	Known Known
@@ -81,10 +95,16 @@ type Service struct {
 	uploads    *uploads
 	lists      listCache
 	looked     *looked
-	tags       *seenTags
+	tags       *seen[record.Tag]
+	heads      *seen[seenHead]
+	reads      *reads
 	quarantine quarantine
 	hashing    singleflight.Group
 	weighing   *semaphore.Weighted // one Stats at a time
+	walking    *semaphore.Weighted // one who looks at the bodies of many versions
+	desks      *deltas.Desks
+	budget     *deltas.Budget
+	recent     *deltas.Recent
 }
 
 // New returns a Service.
@@ -98,6 +118,15 @@ func New(c Config) *Service {
 	if c.PushMemory == 0 {
 		c.PushMemory = DefaultPushMemory
 	}
+	if c.Deltas.CPU == 0 {
+		c.Deltas.CPU = DefaultDeltaCPU
+	}
+	if c.Deltas.Bytes == 0 {
+		c.Deltas.Bytes = DefaultDeltaBytes
+	}
+	if c.Desks == 0 {
+		c.Desks = runtime.GOMAXPROCS(0)
+	}
 	if c.Rand == nil {
 		c.Rand = rand.Reader
 	}
@@ -107,8 +136,14 @@ func New(c Config) *Service {
 		bodies:   newBodyCache(c.BodyCache),
 		uploads:  newUploads(c.PushMemory),
 		looked:   newLooked(),
-		tags:     newSeenTags(),
+		tags:     newSeen[record.Tag](maxSeenTags),
+		heads:    newSeen[seenHead](maxSeenHeads),
+		reads:    newReads(),
 		weighing: semaphore.NewWeighted(1),
+		walking:  semaphore.NewWeighted(1),
+		desks:    deltas.NewDesks(c.Desks),
+		budget:   deltas.NewBudget(c.Deltas, c.Now),
+		recent:   deltas.NewRecent(recentDeltas),
 	}
 }
 

@@ -42,7 +42,7 @@ func (s *Service) weigh(ctx context.Context, p access.Principal, namespace strin
 	defer s.weighing.Release(1)
 	w := newWeighing(s)
 	err := s.eachRepo(ctx, namespace, "", func(repo name.Repo) (bool, error) {
-		if s.Policy.Allow(p, repo, access.Read) != nil {
+		if repo.Reserved() || s.Policy.Allow(p, repo, access.Read) != nil {
 			return true, nil
 		}
 		return true, w.repo(ctx, repo)
@@ -123,6 +123,9 @@ func (w *weighing) body(ctx context.Context, name string) error {
 		w.all.add(hash, chunk.Size)
 		w.chunks.add(hash, chunk.Size)
 		w.places.add(hashOf(place{e.Object, e.Offset}), e.Length)
+		for _, base := range e.Closure {
+			w.places.add(hashOf(place{base.Object, base.Offset}), base.Length)
+		}
 	}
 	return nil
 }

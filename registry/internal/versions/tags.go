@@ -39,7 +39,7 @@ func viewTag(r *record.Tag, tag string) (openapi.Tag, error) {
 	if err != nil {
 		return openapi.Tag{}, fmt.Errorf("read tag %s: %w", tag, err)
 	}
-	return openapi.Tag{Name: tag, Digest: d, Updated: r.At, By: r.By}, nil
+	return openapi.Tag{Name: tag, Digest: d, Updated: r.At, By: r.By, Branch: r.Branch}, nil
 }
 
 // Resolve returns the version that a reference names now.
@@ -66,24 +66,25 @@ func (s *Service) SetTag(ctx context.Context, p access.Principal, repo name.Repo
 	if _, _, err := s.readHead(ctx, repo, to.Digest); err != nil {
 		return openapi.Tag{}, err
 	}
-	return s.setTag(ctx, p, repo, tag, to.Digest, to.Expect)
+	return s.setTag(ctx, p, repo, tag, to)
 }
 
 // setTag is P6: the tag is written, and then the version is read again. Who
 // retires a version does it the other way round, so that one of the two sees the
 // other.
-func (s *Service) setTag(ctx context.Context, p access.Principal, repo name.Repo, tag string, d chunker.Digest, expect string) (openapi.Tag, error) {
+func (s *Service) setTag(ctx context.Context, p access.Principal, repo name.Repo, tag string, to openapi.SetTag) (openapi.Tag, error) {
+	d := to.Digest
 	for range rounds {
 		var rec record.Tag
 		v, err := s.book.Load(ctx, record.TagKey(repo, tag), &rec)
 		if err != nil {
 			return openapi.Tag{}, fmt.Errorf("set tag %s:%s: %w", repo, tag, err)
 		}
-		if err := checkExpect(repo, tag, rec.Digest, expect, d.String()); err != nil {
+		if err := checkExpect(repo, tag, rec.Digest, to.Expect, d.String()); err != nil {
 			return openapi.Tag{}, err
 		}
-		if rec.Digest != d.String() {
-			rec.Prev, rec.Digest, rec.By, rec.At = rec.Digest, d.String(), p.Subject, s.Now().UTC()
+		if branch := rec.Branch || to.Branch; rec.Digest != d.String() || rec.Branch != branch {
+			rec.Prev, rec.Digest, rec.By, rec.At, rec.Branch = rec.Digest, d.String(), p.Subject, s.Now().UTC(), branch
 			if v, err = s.swapTag(ctx, repo, tag, v, &rec); isConflict(err) {
 				continue
 			} else if err != nil {
@@ -219,7 +220,7 @@ func (s *Service) DeleteTag(ctx context.Context, p access.Principal, repo name.R
 		if err := checkExpect(repo, tag, rec.Digest, expect, ""); err != nil {
 			return err
 		}
-		rec.Prev, rec.Digest, rec.By, rec.At = rec.Digest, "", p.Subject, s.Now().UTC()
+		rec.Prev, rec.Digest, rec.By, rec.At, rec.Branch = rec.Digest, "", p.Subject, s.Now().UTC(), false
 		if _, err = s.swapTag(ctx, repo, tag, v, &rec); !isConflict(err) {
 			return err
 		}

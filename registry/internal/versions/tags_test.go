@@ -158,6 +158,11 @@ func TestSecret(t *testing.T) {
 	absent := name.Repo{Namespace: "hidden", Name: "absent"}
 	for what, ask := range map[string]func(p access.Principal, repo name.Repo) error{
 		"manifest": func(p access.Principal, r name.Repo) error { _, err := w.Manifest(ctx, p, r, v.digest); return err },
+		"log": func(p access.Principal, r name.Repo) error {
+			_, err := w.Log(ctx, p, name.Ref{Repo: r, Tag: "main"}, chunker.Digest{}, 1)
+			return err
+		},
+		"encodings": func(p access.Principal, r name.Repo) error { _, err := w.Encodings(ctx, p, r, v.digest); return err },
 		"chunks": func(p access.Principal, r name.Repo) error {
 			_, err := w.Chunks(ctx, p, r, v.digest, []uint32{0})
 			return err

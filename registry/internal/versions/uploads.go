@@ -16,6 +16,9 @@ import (
 type found struct {
 	entry placement.Entry
 	plain uint32 // bytes
+	// base names what the chunk is a delta of, while it is not known where that lies and
+	// the entry lacks its closure. Nobody can use such a chunk.
+	base chunker.Digest
 }
 
 // upload is what this replica remembers of a push. All of it can be learnt again
@@ -76,7 +79,16 @@ func (u *upload) get(d chunker.Digest) (found, bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	f, ok := u.have[d]
-	return f, ok && !u.isAbsent(&f.entry)
+	return f, ok && f.base.IsZero() && !u.isAbsent(&f.entry)
+}
+
+// baseless returns where a delta lies that the push has uploaded, if all that lacks is
+// where its base lies.
+func (u *upload) baseless(d chunker.Digest) (found, bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	f, ok := u.have[d]
+	return f, ok && !f.base.IsZero() && !u.isAbsent(&f.entry)
 }
 
 func (u *upload) put(d chunker.Digest, f found) {
@@ -183,13 +195,22 @@ func (u *upload) knowsBundle(name string) bool {
 	return u.bundles[name]
 }
 
+// stored returns where a chunk lies that was stored as it is here.
+func (u *upload) stored(c Encoded) (placement.Entry, bool) {
+	base, err := baseOf(c.Bytes)
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	f, ok := u.have[c.Digest]
+	return f.entry, err == nil && ok && f.base == base && !u.isAbsent(&f.entry)
+}
+
 func (u *upload) putBundle(name string, items []placement.Item) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.bundles[name] = true
 	for _, it := range items {
-		if old, ok := u.have[it.Digest]; !ok || u.isAbsent(&old.entry) {
-			u.have[it.Digest] = found{placement.Entry{Object: name, Offset: it.Offset, Length: it.Length}, it.Plain}
+		if old, ok := u.have[it.Digest]; !ok || !old.base.IsZero() || u.isAbsent(&old.entry) {
+			u.have[it.Digest] = found{placement.Entry{Object: name, Offset: it.Offset, Length: it.Length}, it.Plain, it.Base}
 		}
 	}
 }

@@ -3,15 +3,17 @@
 // compresses, is not mixed with a mantissa, which does not.
 //
 // Laws:
-//   - Merge undoes Split for every bit pattern. Nothing here knows what a number
-//     means: NaN payloads, negative zeros and denormals are bits like others.
+//   - Merge undoes Split for every bit pattern, Apply and Retract undo Difference,
+//     Unpack undoes Pack. Nothing here knows what a number means: NaN payloads,
+//     negative zeros and denormals are bits like others.
 //   - A kernel in assembly does exactly what its twin in plain Go does. The
-//     kernels take 32 elements at a time, the twin does the rest, and on a
-//     machine without the kernels the twin does it all.
+//     kernels take 32 elements or 64 bytes at a time, the twin does the rest, and
+//     on a machine without the kernels the twin does it all.
 //   - Nothing is allocated, and no slice is kept.
 //
 // Elements are little endian. Lengths are the caller's to get right: a plane
-// shorter than the elements of the run panics before anything is written.
+// shorter than the elements of the run, or than the bits of its mask say, panics
+// before anything is written.
 package planes
 
 // Set holds the planes of one run of elements, the lowest byte first. Functions
@@ -31,6 +33,14 @@ func (p *Set) trim(width, n int) (q Set) {
 func (p *Set) from(width, n int) (q Set) {
 	for i := range width {
 		q[i] = p[i][n:]
+	}
+	return q
+}
+
+// Slice returns elements from to to of the first width planes.
+func (p *Set) Slice(width, from, to int) (q Set) {
+	for i := range width {
+		q[i] = p[i][from:to]
 	}
 	return q
 }

@@ -43,3 +43,83 @@ func splitF32AVX2(src *byte, p0 *byte, p1 *byte, p2 *byte, p3 *byte, n int)
 //
 //go:noescape
 func mergeF32AVX2(dst *byte, p0 *byte, p1 *byte, p2 *byte, p3 *byte, n int)
+
+// difference1AVX2 writes the distances of x from base to z: n bytes, a multiple of 64.
+//
+//go:noescape
+func difference1AVX2(z *byte, x *byte, base *byte, n int)
+
+// apply1AVX2 adds the distances z to base: n bytes, a multiple of 64.
+//
+//go:noescape
+func apply1AVX2(x *byte, z *byte, base *byte, n int)
+
+// retract1AVX2 takes the distances z from x: n bytes, a multiple of 64.
+//
+//go:noescape
+func retract1AVX2(base *byte, z *byte, x *byte, n int)
+
+// difference2AVX2 writes the distances of x from base to z: n bytes, a multiple of 64.
+//
+//go:noescape
+func difference2AVX2(z *byte, x *byte, base *byte, n int)
+
+// apply2AVX2 adds the distances z to base: n bytes, a multiple of 64.
+//
+//go:noescape
+func apply2AVX2(x *byte, z *byte, base *byte, n int)
+
+// retract2AVX2 takes the distances z from x: n bytes, a multiple of 64.
+//
+//go:noescape
+func retract2AVX2(base *byte, z *byte, x *byte, n int)
+
+// difference4AVX2 writes the distances of x from base to z: n bytes, a multiple of 64.
+//
+//go:noescape
+func difference4AVX2(z *byte, x *byte, base *byte, n int)
+
+// apply4AVX2 adds the distances z to base: n bytes, a multiple of 64.
+//
+//go:noescape
+func apply4AVX2(x *byte, z *byte, base *byte, n int)
+
+// retract4AVX2 takes the distances z from x: n bytes, a multiple of 64.
+//
+//go:noescape
+func retract4AVX2(base *byte, z *byte, x *byte, n int)
+
+// difference8AVX2 writes the distances of x from base to z: n bytes, a multiple of 64.
+//
+//go:noescape
+func difference8AVX2(z *byte, x *byte, base *byte, n int)
+
+// apply8AVX2 adds the distances z to base: n bytes, a multiple of 64.
+//
+//go:noescape
+func apply8AVX2(x *byte, z *byte, base *byte, n int)
+
+// retract8AVX2 takes the distances z from x: n bytes, a multiple of 64.
+//
+//go:noescape
+func retract8AVX2(base *byte, z *byte, x *byte, n int)
+
+// packAVX2 packs n bytes, a multiple of 32.
+//
+//go:noescape
+func packAVX2(mask *byte, packed *byte, p *byte, n int, front *[256][8]byte) (count int)
+
+// unpackAVX2 unpacks n bytes, a multiple of 32.
+//
+//go:noescape
+func unpackAVX2(p *byte, mask *byte, packed *byte, n int, spread *[256][8]byte) (count int)
+
+// patch1AVX2 patches n 1-byte elements, a multiple of 32.
+//
+//go:noescape
+func patch1AVX2(x *byte, base *byte, mask *byte, packed *byte, n int, spread *[256][8]byte) (count int)
+
+// patch2AVX2 patches n 2-byte elements, a multiple of 32.
+//
+//go:noescape
+func patch2AVX2(x *byte, base *byte, lowMask *byte, low *byte, highMask *byte, high *byte, n int, spread *[256][8]byte) (lows int, highs int)

@@ -453,3 +453,781 @@ loop:
 	JNZ        loop
 	VZEROUPPER
 	RET
+
+// func difference1AVX2(z *byte, x *byte, base *byte, n int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·difference1AVX2(SB), NOSPLIT, $0-32
+	MOVQ  z+0(FP), AX
+	MOVQ  x+8(FP), CX
+	MOVQ  base+16(FP), DX
+	MOVQ  n+24(FP), BX
+	VPXOR Y0, Y0, Y0
+
+loop:
+	VMOVDQU    (CX), Y1
+	VPSUBB     (DX), Y1, Y1
+	VPCMPGTB   Y1, Y0, Y2
+	VPADDB     Y1, Y1, Y1
+	VPXOR      Y2, Y1, Y1
+	VMOVDQU    Y1, (AX)
+	VMOVDQU    32(CX), Y1
+	VPSUBB     32(DX), Y1, Y1
+	VPCMPGTB   Y1, Y0, Y2
+	VPADDB     Y1, Y1, Y1
+	VPXOR      Y2, Y1, Y1
+	VMOVDQU    Y1, 32(AX)
+	PREFETCHT0 1024(CX)
+	PREFETCHT0 1024(DX)
+	ADDQ       $0x40, AX
+	ADDQ       $0x40, CX
+	ADDQ       $0x40, DX
+	SUBQ       $0x40, BX
+	JNZ        loop
+	VZEROUPPER
+	RET
+
+// func apply1AVX2(x *byte, z *byte, base *byte, n int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·apply1AVX2(SB), NOSPLIT, $0-32
+	MOVQ     x+0(FP), AX
+	MOVQ     z+8(FP), CX
+	MOVQ     base+16(FP), DX
+	MOVQ     n+24(FP), BX
+	VPXOR    Y0, Y0, Y0
+	VPCMPEQW Y1, Y1, Y1
+	VPSLLW   $0x09, Y1, Y1
+	VPSRLW   $0x01, Y1, Y1
+	VPSRLW   $0x08, Y1, Y2
+	VPOR     Y2, Y1, Y1
+	VPCMPEQB Y2, Y2, Y2
+	VPXOR    Y3, Y3, Y3
+	VPSUBB   Y2, Y3, Y2
+
+loop:
+	VMOVDQU    (CX), Y3
+	VMOVDQU    (DX), Y4
+	VPAND      Y2, Y3, Y5
+	VPSUBB     Y5, Y0, Y5
+	VPSRLW     $0x01, Y3, Y3
+	VPAND      Y1, Y3, Y3
+	VPXOR      Y5, Y3, Y3
+	VPADDB     Y3, Y4, Y3
+	VMOVDQU    Y3, (AX)
+	VMOVDQU    32(CX), Y3
+	VMOVDQU    32(DX), Y4
+	VPAND      Y2, Y3, Y5
+	VPSUBB     Y5, Y0, Y5
+	VPSRLW     $0x01, Y3, Y3
+	VPAND      Y1, Y3, Y3
+	VPXOR      Y5, Y3, Y3
+	VPADDB     Y3, Y4, Y3
+	VMOVDQU    Y3, 32(AX)
+	PREFETCHT0 1024(AX)
+	PREFETCHT0 1024(DX)
+	ADDQ       $0x40, AX
+	ADDQ       $0x40, CX
+	ADDQ       $0x40, DX
+	SUBQ       $0x40, BX
+	JNZ        loop
+	VZEROUPPER
+	RET
+
+// func retract1AVX2(base *byte, z *byte, x *byte, n int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·retract1AVX2(SB), NOSPLIT, $0-32
+	MOVQ     base+0(FP), AX
+	MOVQ     z+8(FP), CX
+	MOVQ     x+16(FP), DX
+	MOVQ     n+24(FP), BX
+	VPXOR    Y0, Y0, Y0
+	VPCMPEQW Y1, Y1, Y1
+	VPSLLW   $0x09, Y1, Y1
+	VPSRLW   $0x01, Y1, Y1
+	VPSRLW   $0x08, Y1, Y2
+	VPOR     Y2, Y1, Y1
+	VPCMPEQB Y2, Y2, Y2
+	VPXOR    Y3, Y3, Y3
+	VPSUBB   Y2, Y3, Y2
+
+loop:
+	VMOVDQU    (CX), Y3
+	VMOVDQU    (DX), Y4
+	VPAND      Y2, Y3, Y5
+	VPSUBB     Y5, Y0, Y5
+	VPSRLW     $0x01, Y3, Y3
+	VPAND      Y1, Y3, Y3
+	VPXOR      Y5, Y3, Y3
+	VPSUBB     Y3, Y4, Y3
+	VMOVDQU    Y3, (AX)
+	VMOVDQU    32(CX), Y3
+	VMOVDQU    32(DX), Y4
+	VPAND      Y2, Y3, Y5
+	VPSUBB     Y5, Y0, Y5
+	VPSRLW     $0x01, Y3, Y3
+	VPAND      Y1, Y3, Y3
+	VPXOR      Y5, Y3, Y3
+	VPSUBB     Y3, Y4, Y3
+	VMOVDQU    Y3, 32(AX)
+	PREFETCHT0 1024(AX)
+	PREFETCHT0 1024(DX)
+	ADDQ       $0x40, AX
+	ADDQ       $0x40, CX
+	ADDQ       $0x40, DX
+	SUBQ       $0x40, BX
+	JNZ        loop
+	VZEROUPPER
+	RET
+
+// func difference2AVX2(z *byte, x *byte, base *byte, n int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·difference2AVX2(SB), NOSPLIT, $0-32
+	MOVQ  z+0(FP), AX
+	MOVQ  x+8(FP), CX
+	MOVQ  base+16(FP), DX
+	MOVQ  n+24(FP), BX
+	VPXOR Y0, Y0, Y0
+
+loop:
+	VMOVDQU    (CX), Y1
+	VPSUBW     (DX), Y1, Y1
+	VPCMPGTW   Y1, Y0, Y2
+	VPADDW     Y1, Y1, Y1
+	VPXOR      Y2, Y1, Y1
+	VMOVDQU    Y1, (AX)
+	VMOVDQU    32(CX), Y1
+	VPSUBW     32(DX), Y1, Y1
+	VPCMPGTW   Y1, Y0, Y2
+	VPADDW     Y1, Y1, Y1
+	VPXOR      Y2, Y1, Y1
+	VMOVDQU    Y1, 32(AX)
+	PREFETCHT0 1024(CX)
+	PREFETCHT0 1024(DX)
+	ADDQ       $0x40, AX
+	ADDQ       $0x40, CX
+	ADDQ       $0x40, DX
+	SUBQ       $0x40, BX
+	JNZ        loop
+	VZEROUPPER
+	RET
+
+// func apply2AVX2(x *byte, z *byte, base *byte, n int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·apply2AVX2(SB), NOSPLIT, $0-32
+	MOVQ     x+0(FP), AX
+	MOVQ     z+8(FP), CX
+	MOVQ     base+16(FP), DX
+	MOVQ     n+24(FP), BX
+	VPXOR    Y0, Y0, Y0
+	VPCMPEQW Y1, Y1, Y1
+	VPSRLW   $0x0f, Y1, Y1
+
+loop:
+	VMOVDQU    (CX), Y2
+	VMOVDQU    (DX), Y3
+	VPAND      Y1, Y2, Y4
+	VPSUBW     Y4, Y0, Y4
+	VPSRLW     $0x01, Y2, Y2
+	VPXOR      Y4, Y2, Y2
+	VPADDW     Y2, Y3, Y2
+	VMOVDQU    Y2, (AX)
+	VMOVDQU    32(CX), Y2
+	VMOVDQU    32(DX), Y3
+	VPAND      Y1, Y2, Y4
+	VPSUBW     Y4, Y0, Y4
+	VPSRLW     $0x01, Y2, Y2
+	VPXOR      Y4, Y2, Y2
+	VPADDW     Y2, Y3, Y2
+	VMOVDQU    Y2, 32(AX)
+	PREFETCHT0 1024(AX)
+	PREFETCHT0 1024(DX)
+	ADDQ       $0x40, AX
+	ADDQ       $0x40, CX
+	ADDQ       $0x40, DX
+	SUBQ       $0x40, BX
+	JNZ        loop
+	VZEROUPPER
+	RET
+
+// func retract2AVX2(base *byte, z *byte, x *byte, n int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·retract2AVX2(SB), NOSPLIT, $0-32
+	MOVQ     base+0(FP), AX
+	MOVQ     z+8(FP), CX
+	MOVQ     x+16(FP), DX
+	MOVQ     n+24(FP), BX
+	VPXOR    Y0, Y0, Y0
+	VPCMPEQW Y1, Y1, Y1
+	VPSRLW   $0x0f, Y1, Y1
+
+loop:
+	VMOVDQU    (CX), Y2
+	VMOVDQU    (DX), Y3
+	VPAND      Y1, Y2, Y4
+	VPSUBW     Y4, Y0, Y4
+	VPSRLW     $0x01, Y2, Y2
+	VPXOR      Y4, Y2, Y2
+	VPSUBW     Y2, Y3, Y2
+	VMOVDQU    Y2, (AX)
+	VMOVDQU    32(CX), Y2
+	VMOVDQU    32(DX), Y3
+	VPAND      Y1, Y2, Y4
+	VPSUBW     Y4, Y0, Y4
+	VPSRLW     $0x01, Y2, Y2
+	VPXOR      Y4, Y2, Y2
+	VPSUBW     Y2, Y3, Y2
+	VMOVDQU    Y2, 32(AX)
+	PREFETCHT0 1024(AX)
+	PREFETCHT0 1024(DX)
+	ADDQ       $0x40, AX
+	ADDQ       $0x40, CX
+	ADDQ       $0x40, DX
+	SUBQ       $0x40, BX
+	JNZ        loop
+	VZEROUPPER
+	RET
+
+// func difference4AVX2(z *byte, x *byte, base *byte, n int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·difference4AVX2(SB), NOSPLIT, $0-32
+	MOVQ  z+0(FP), AX
+	MOVQ  x+8(FP), CX
+	MOVQ  base+16(FP), DX
+	MOVQ  n+24(FP), BX
+	VPXOR Y0, Y0, Y0
+
+loop:
+	VMOVDQU    (CX), Y1
+	VPSUBD     (DX), Y1, Y1
+	VPCMPGTD   Y1, Y0, Y2
+	VPADDD     Y1, Y1, Y1
+	VPXOR      Y2, Y1, Y1
+	VMOVDQU    Y1, (AX)
+	VMOVDQU    32(CX), Y1
+	VPSUBD     32(DX), Y1, Y1
+	VPCMPGTD   Y1, Y0, Y2
+	VPADDD     Y1, Y1, Y1
+	VPXOR      Y2, Y1, Y1
+	VMOVDQU    Y1, 32(AX)
+	PREFETCHT0 1024(CX)
+	PREFETCHT0 1024(DX)
+	ADDQ       $0x40, AX
+	ADDQ       $0x40, CX
+	ADDQ       $0x40, DX
+	SUBQ       $0x40, BX
+	JNZ        loop
+	VZEROUPPER
+	RET
+
+// func apply4AVX2(x *byte, z *byte, base *byte, n int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·apply4AVX2(SB), NOSPLIT, $0-32
+	MOVQ     x+0(FP), AX
+	MOVQ     z+8(FP), CX
+	MOVQ     base+16(FP), DX
+	MOVQ     n+24(FP), BX
+	VPXOR    Y0, Y0, Y0
+	VPCMPEQD Y1, Y1, Y1
+	VPSRLD   $0x1f, Y1, Y1
+
+loop:
+	VMOVDQU    (CX), Y2
+	VMOVDQU    (DX), Y3
+	VPAND      Y1, Y2, Y4
+	VPSUBD     Y4, Y0, Y4
+	VPSRLD     $0x01, Y2, Y2
+	VPXOR      Y4, Y2, Y2
+	VPADDD     Y2, Y3, Y2
+	VMOVDQU    Y2, (AX)
+	VMOVDQU    32(CX), Y2
+	VMOVDQU    32(DX), Y3
+	VPAND      Y1, Y2, Y4
+	VPSUBD     Y4, Y0, Y4
+	VPSRLD     $0x01, Y2, Y2
+	VPXOR      Y4, Y2, Y2
+	VPADDD     Y2, Y3, Y2
+	VMOVDQU    Y2, 32(AX)
+	PREFETCHT0 1024(AX)
+	PREFETCHT0 1024(DX)
+	ADDQ       $0x40, AX
+	ADDQ       $0x40, CX
+	ADDQ       $0x40, DX
+	SUBQ       $0x40, BX
+	JNZ        loop
+	VZEROUPPER
+	RET
+
+// func retract4AVX2(base *byte, z *byte, x *byte, n int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·retract4AVX2(SB), NOSPLIT, $0-32
+	MOVQ     base+0(FP), AX
+	MOVQ     z+8(FP), CX
+	MOVQ     x+16(FP), DX
+	MOVQ     n+24(FP), BX
+	VPXOR    Y0, Y0, Y0
+	VPCMPEQD Y1, Y1, Y1
+	VPSRLD   $0x1f, Y1, Y1
+
+loop:
+	VMOVDQU    (CX), Y2
+	VMOVDQU    (DX), Y3
+	VPAND      Y1, Y2, Y4
+	VPSUBD     Y4, Y0, Y4
+	VPSRLD     $0x01, Y2, Y2
+	VPXOR      Y4, Y2, Y2
+	VPSUBD     Y2, Y3, Y2
+	VMOVDQU    Y2, (AX)
+	VMOVDQU    32(CX), Y2
+	VMOVDQU    32(DX), Y3
+	VPAND      Y1, Y2, Y4
+	VPSUBD     Y4, Y0, Y4
+	VPSRLD     $0x01, Y2, Y2
+	VPXOR      Y4, Y2, Y2
+	VPSUBD     Y2, Y3, Y2
+	VMOVDQU    Y2, 32(AX)
+	PREFETCHT0 1024(AX)
+	PREFETCHT0 1024(DX)
+	ADDQ       $0x40, AX
+	ADDQ       $0x40, CX
+	ADDQ       $0x40, DX
+	SUBQ       $0x40, BX
+	JNZ        loop
+	VZEROUPPER
+	RET
+
+// func difference8AVX2(z *byte, x *byte, base *byte, n int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·difference8AVX2(SB), NOSPLIT, $0-32
+	MOVQ  z+0(FP), AX
+	MOVQ  x+8(FP), CX
+	MOVQ  base+16(FP), DX
+	MOVQ  n+24(FP), BX
+	VPXOR Y0, Y0, Y0
+
+loop:
+	VMOVDQU    (CX), Y1
+	VPSUBQ     (DX), Y1, Y1
+	VPCMPGTQ   Y1, Y0, Y2
+	VPADDQ     Y1, Y1, Y1
+	VPXOR      Y2, Y1, Y1
+	VMOVDQU    Y1, (AX)
+	VMOVDQU    32(CX), Y1
+	VPSUBQ     32(DX), Y1, Y1
+	VPCMPGTQ   Y1, Y0, Y2
+	VPADDQ     Y1, Y1, Y1
+	VPXOR      Y2, Y1, Y1
+	VMOVDQU    Y1, 32(AX)
+	PREFETCHT0 1024(CX)
+	PREFETCHT0 1024(DX)
+	ADDQ       $0x40, AX
+	ADDQ       $0x40, CX
+	ADDQ       $0x40, DX
+	SUBQ       $0x40, BX
+	JNZ        loop
+	VZEROUPPER
+	RET
+
+// func apply8AVX2(x *byte, z *byte, base *byte, n int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·apply8AVX2(SB), NOSPLIT, $0-32
+	MOVQ     x+0(FP), AX
+	MOVQ     z+8(FP), CX
+	MOVQ     base+16(FP), DX
+	MOVQ     n+24(FP), BX
+	VPXOR    Y0, Y0, Y0
+	VPCMPEQQ Y1, Y1, Y1
+	VPSRLQ   $0x3f, Y1, Y1
+
+loop:
+	VMOVDQU    (CX), Y2
+	VMOVDQU    (DX), Y3
+	VPAND      Y1, Y2, Y4
+	VPSUBQ     Y4, Y0, Y4
+	VPSRLQ     $0x01, Y2, Y2
+	VPXOR      Y4, Y2, Y2
+	VPADDQ     Y2, Y3, Y2
+	VMOVDQU    Y2, (AX)
+	VMOVDQU    32(CX), Y2
+	VMOVDQU    32(DX), Y3
+	VPAND      Y1, Y2, Y4
+	VPSUBQ     Y4, Y0, Y4
+	VPSRLQ     $0x01, Y2, Y2
+	VPXOR      Y4, Y2, Y2
+	VPADDQ     Y2, Y3, Y2
+	VMOVDQU    Y2, 32(AX)
+	PREFETCHT0 1024(AX)
+	PREFETCHT0 1024(DX)
+	ADDQ       $0x40, AX
+	ADDQ       $0x40, CX
+	ADDQ       $0x40, DX
+	SUBQ       $0x40, BX
+	JNZ        loop
+	VZEROUPPER
+	RET
+
+// func retract8AVX2(base *byte, z *byte, x *byte, n int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·retract8AVX2(SB), NOSPLIT, $0-32
+	MOVQ     base+0(FP), AX
+	MOVQ     z+8(FP), CX
+	MOVQ     x+16(FP), DX
+	MOVQ     n+24(FP), BX
+	VPXOR    Y0, Y0, Y0
+	VPCMPEQQ Y1, Y1, Y1
+	VPSRLQ   $0x3f, Y1, Y1
+
+loop:
+	VMOVDQU    (CX), Y2
+	VMOVDQU    (DX), Y3
+	VPAND      Y1, Y2, Y4
+	VPSUBQ     Y4, Y0, Y4
+	VPSRLQ     $0x01, Y2, Y2
+	VPXOR      Y4, Y2, Y2
+	VPSUBQ     Y2, Y3, Y2
+	VMOVDQU    Y2, (AX)
+	VMOVDQU    32(CX), Y2
+	VMOVDQU    32(DX), Y3
+	VPAND      Y1, Y2, Y4
+	VPSUBQ     Y4, Y0, Y4
+	VPSRLQ     $0x01, Y2, Y2
+	VPXOR      Y4, Y2, Y2
+	VPSUBQ     Y2, Y3, Y2
+	VMOVDQU    Y2, 32(AX)
+	PREFETCHT0 1024(AX)
+	PREFETCHT0 1024(DX)
+	ADDQ       $0x40, AX
+	ADDQ       $0x40, CX
+	ADDQ       $0x40, DX
+	SUBQ       $0x40, BX
+	JNZ        loop
+	VZEROUPPER
+	RET
+
+// func packAVX2(mask *byte, packed *byte, p *byte, n int, front *[256][8]byte) (count int)
+// Requires: AVX, AVX2, POPCNT
+TEXT ·packAVX2(SB), NOSPLIT, $0-48
+	MOVQ  mask+0(FP), AX
+	MOVQ  packed+8(FP), CX
+	MOVQ  p+16(FP), DX
+	MOVQ  n+24(FP), BX
+	MOVQ  front+32(FP), SI
+	VPXOR Y0, Y0, Y0
+	MOVQ  CX, DI
+
+loop:
+	VPCMPEQB  (DX), Y0, Y1
+	VPMOVMSKB Y1, R8
+	NOTL      R8
+	MOVL      R8, (AX)
+	TESTL     R8, R8
+	JZ        next
+	MOVBLZX   R8, R9
+	VMOVQ     (DX), X1
+	VMOVQ     (SI)(R9*8), X2
+	VPSHUFB   X2, X1, X1
+	VMOVQ     X1, (CX)
+	POPCNTL   R9, R9
+	ADDQ      R9, CX
+	SHRL      $0x08, R8
+	MOVBLZX   R8, R9
+	VMOVQ     8(DX), X1
+	VMOVQ     (SI)(R9*8), X2
+	VPSHUFB   X2, X1, X1
+	VMOVQ     X1, (CX)
+	POPCNTL   R9, R9
+	ADDQ      R9, CX
+	SHRL      $0x08, R8
+	MOVBLZX   R8, R9
+	VMOVQ     16(DX), X1
+	VMOVQ     (SI)(R9*8), X2
+	VPSHUFB   X2, X1, X1
+	VMOVQ     X1, (CX)
+	POPCNTL   R9, R9
+	ADDQ      R9, CX
+	SHRL      $0x08, R8
+	MOVBLZX   R8, R8
+	VMOVQ     24(DX), X1
+	VMOVQ     (SI)(R8*8), X2
+	VPSHUFB   X2, X1, X1
+	VMOVQ     X1, (CX)
+	POPCNTL   R8, R8
+	ADDQ      R8, CX
+
+next:
+	ADDQ $0x04, AX
+	ADDQ $0x20, DX
+	SUBQ $0x20, BX
+	JNZ  loop
+	SUBQ DI, CX
+	MOVQ CX, count+40(FP)
+	VZEROUPPER
+	RET
+
+// func unpackAVX2(p *byte, mask *byte, packed *byte, n int, spread *[256][8]byte) (count int)
+// Requires: AVX, AVX2, POPCNT
+TEXT ·unpackAVX2(SB), NOSPLIT, $0-48
+	MOVQ  p+0(FP), AX
+	MOVQ  mask+8(FP), CX
+	MOVQ  packed+16(FP), DX
+	MOVQ  n+24(FP), BX
+	MOVQ  spread+32(FP), SI
+	VPXOR Y0, Y0, Y0
+	MOVQ  DX, DI
+
+loop:
+	MOVL    (CX), R8
+	TESTL   R8, R8
+	JNZ     some
+	VMOVDQU Y0, (AX)
+	JMP     next
+
+some:
+	MOVBLZX R8, R9
+	VMOVQ   (DX), X1
+	VMOVQ   (SI)(R9*8), X2
+	VPSHUFB X2, X1, X1
+	POPCNTL R9, R9
+	ADDQ    R9, DX
+	SHRL    $0x08, R8
+	VMOVQ   X1, (AX)
+	MOVBLZX R8, R9
+	VMOVQ   (DX), X1
+	VMOVQ   (SI)(R9*8), X2
+	VPSHUFB X2, X1, X1
+	POPCNTL R9, R9
+	ADDQ    R9, DX
+	SHRL    $0x08, R8
+	VMOVQ   X1, 8(AX)
+	MOVBLZX R8, R9
+	VMOVQ   (DX), X1
+	VMOVQ   (SI)(R9*8), X2
+	VPSHUFB X2, X1, X1
+	POPCNTL R9, R9
+	ADDQ    R9, DX
+	SHRL    $0x08, R8
+	VMOVQ   X1, 16(AX)
+	MOVBLZX R8, R8
+	VMOVQ   (DX), X1
+	VMOVQ   (SI)(R8*8), X2
+	VPSHUFB X2, X1, X1
+	POPCNTL R8, R8
+	ADDQ    R8, DX
+	VMOVQ   X1, 24(AX)
+
+next:
+	ADDQ $0x04, CX
+	ADDQ $0x20, AX
+	SUBQ $0x20, BX
+	JNZ  loop
+	SUBQ DI, DX
+	MOVQ DX, count+40(FP)
+	VZEROUPPER
+	RET
+
+// func patch1AVX2(x *byte, base *byte, mask *byte, packed *byte, n int, spread *[256][8]byte) (count int)
+// Requires: AVX, AVX2, MMX+, POPCNT
+TEXT ·patch1AVX2(SB), NOSPLIT, $0-56
+	MOVQ     x+0(FP), AX
+	MOVQ     base+8(FP), CX
+	MOVQ     mask+16(FP), DX
+	MOVQ     packed+24(FP), BX
+	MOVQ     n+32(FP), SI
+	MOVQ     spread+40(FP), DI
+	VPXOR    Y0, Y0, Y0
+	VPCMPEQW Y1, Y1, Y1
+	VPSLLW   $0x09, Y1, Y1
+	VPSRLW   $0x01, Y1, Y1
+	VPSRLW   $0x08, Y1, Y2
+	VPOR     Y2, Y1, Y1
+	VPCMPEQB Y2, Y2, Y2
+	VPXOR    Y4, Y4, Y4
+	VPSUBB   Y2, Y4, Y2
+	MOVQ     BX, R8
+
+loop:
+	PREFETCHT0 1024(CX)
+	PREFETCHT0 1024(AX)
+	MOVL       (DX), R9
+	TESTL      R9, R9
+	JNZ        some
+	VMOVDQU    (CX), Y4
+	VMOVDQU    Y4, (AX)
+	JMP        next
+
+some:
+	MOVBLZX     R9, R10
+	VMOVQ       (BX), X3
+	VMOVQ       (DI)(R10*8), X4
+	VPSHUFB     X4, X3, X3
+	POPCNTL     R10, R10
+	ADDQ        R10, BX
+	SHRL        $0x08, R9
+	MOVBLZX     R9, R10
+	VMOVQ       (BX), X4
+	VMOVQ       (DI)(R10*8), X5
+	VPSHUFB     X5, X4, X4
+	POPCNTL     R10, R10
+	ADDQ        R10, BX
+	SHRL        $0x08, R9
+	VPUNPCKLQDQ X4, X3, X3
+	MOVBLZX     R9, R10
+	VMOVQ       (BX), X4
+	VMOVQ       (DI)(R10*8), X5
+	VPSHUFB     X5, X4, X4
+	POPCNTL     R10, R10
+	ADDQ        R10, BX
+	SHRL        $0x08, R9
+	MOVBLZX     R9, R9
+	VMOVQ       (BX), X5
+	VMOVQ       (DI)(R9*8), X6
+	VPSHUFB     X6, X5, X5
+	POPCNTL     R9, R9
+	ADDQ        R9, BX
+	VPUNPCKLQDQ X5, X4, X4
+	VINSERTI128 $0x01, X4, Y3, Y4
+	VPAND       Y2, Y4, Y5
+	VPSUBB      Y5, Y0, Y5
+	VPSRLW      $0x01, Y4, Y4
+	VPAND       Y1, Y4, Y4
+	VPXOR       Y5, Y4, Y4
+	VPADDB      (CX), Y4, Y4
+	VMOVDQU     Y4, (AX)
+
+next:
+	ADDQ $0x04, DX
+	ADDQ $0x20, AX
+	ADDQ $0x20, CX
+	SUBQ $0x20, SI
+	JNZ  loop
+	SUBQ R8, BX
+	MOVQ BX, count+48(FP)
+	VZEROUPPER
+	RET
+
+// func patch2AVX2(x *byte, base *byte, lowMask *byte, low *byte, highMask *byte, high *byte, n int, spread *[256][8]byte) (lows int, highs int)
+// Requires: AVX, AVX2, MMX+, POPCNT
+TEXT ·patch2AVX2(SB), NOSPLIT, $0-80
+	MOVQ     x+0(FP), AX
+	MOVQ     base+8(FP), CX
+	MOVQ     lowMask+16(FP), DX
+	MOVQ     low+24(FP), BX
+	MOVQ     highMask+32(FP), SI
+	MOVQ     high+40(FP), DI
+	MOVQ     n+48(FP), R8
+	MOVQ     spread+56(FP), R9
+	VPXOR    Y0, Y0, Y0
+	VPCMPEQW Y1, Y1, Y1
+	VPSRLW   $0x0f, Y1, Y1
+
+loop:
+	PREFETCHT0 1024(CX)
+	PREFETCHT0 1024(AX)
+	MOVL       (DX), R10
+	MOVL       (SI), R11
+	MOVL       R10, R12
+	ORL        R11, R12
+	JNZ        some
+	VMOVDQU    (CX), Y2
+	VMOVDQU    Y2, (AX)
+	VMOVDQU    32(CX), Y2
+	VMOVDQU    Y2, 32(AX)
+	JMP        next
+
+some:
+	MOVBLZX     R10, R12
+	VMOVQ       (BX), X2
+	VMOVQ       (R9)(R12*8), X3
+	VPSHUFB     X3, X2, X2
+	POPCNTL     R12, R12
+	ADDQ        R12, BX
+	SHRL        $0x08, R10
+	MOVBLZX     R10, R12
+	VMOVQ       (BX), X3
+	VMOVQ       (R9)(R12*8), X4
+	VPSHUFB     X4, X3, X3
+	POPCNTL     R12, R12
+	ADDQ        R12, BX
+	SHRL        $0x08, R10
+	VPUNPCKLQDQ X3, X2, X2
+	VPMOVZXBW   X2, Y2
+	MOVBLZX     R10, R12
+	VMOVQ       (BX), X3
+	VMOVQ       (R9)(R12*8), X4
+	VPSHUFB     X4, X3, X3
+	POPCNTL     R12, R12
+	ADDQ        R12, BX
+	SHRL        $0x08, R10
+	MOVBLZX     R10, R10
+	VMOVQ       (BX), X4
+	VMOVQ       (R9)(R10*8), X5
+	VPSHUFB     X5, X4, X4
+	POPCNTL     R10, R10
+	ADDQ        R10, BX
+	VPUNPCKLQDQ X4, X3, X3
+	VPMOVZXBW   X3, Y3
+	TESTL       R11, R11
+	JZ          apply
+	MOVBLZX     R11, R10
+	VMOVQ       (DI), X4
+	VMOVQ       (R9)(R10*8), X5
+	VPSHUFB     X5, X4, X4
+	POPCNTL     R10, R10
+	ADDQ        R10, DI
+	SHRL        $0x08, R11
+	MOVBLZX     R11, R10
+	VMOVQ       (DI), X5
+	VMOVQ       (R9)(R10*8), X6
+	VPSHUFB     X6, X5, X5
+	POPCNTL     R10, R10
+	ADDQ        R10, DI
+	SHRL        $0x08, R11
+	VPUNPCKLQDQ X5, X4, X4
+	VPMOVZXBW   X4, Y4
+	VPSLLW      $0x08, Y4, Y4
+	VPOR        Y4, Y2, Y2
+	MOVBLZX     R11, R10
+	VMOVQ       (DI), X4
+	VMOVQ       (R9)(R10*8), X5
+	VPSHUFB     X5, X4, X4
+	POPCNTL     R10, R10
+	ADDQ        R10, DI
+	SHRL        $0x08, R11
+	MOVBLZX     R11, R10
+	VMOVQ       (DI), X5
+	VMOVQ       (R9)(R10*8), X6
+	VPSHUFB     X6, X5, X5
+	POPCNTL     R10, R10
+	ADDQ        R10, DI
+	VPUNPCKLQDQ X5, X4, X4
+	VPMOVZXBW   X4, Y4
+	VPSLLW      $0x08, Y4, Y4
+	VPOR        Y4, Y3, Y3
+
+apply:
+	VPAND   Y1, Y2, Y4
+	VPSUBW  Y4, Y0, Y4
+	VPSRLW  $0x01, Y2, Y2
+	VPXOR   Y4, Y2, Y2
+	VPADDW  (CX), Y2, Y2
+	VPAND   Y1, Y3, Y4
+	VPSUBW  Y4, Y0, Y4
+	VPSRLW  $0x01, Y3, Y3
+	VPXOR   Y4, Y3, Y3
+	VPADDW  32(CX), Y3, Y3
+	VMOVDQU Y2, (AX)
+	VMOVDQU Y3, 32(AX)
+
+next:
+	ADDQ $0x04, DX
+	ADDQ $0x04, SI
+	ADDQ $0x40, AX
+	ADDQ $0x40, CX
+	SUBQ $0x20, R8
+	JNZ  loop
+	MOVQ low+24(FP), AX
+	SUBQ AX, BX
+	MOVQ BX, lows+64(FP)
+	MOVQ high+40(FP), AX
+	SUBQ AX, DI
+	MOVQ DI, highs+72(FP)
+	VZEROUPPER
+	RET

@@ -84,8 +84,13 @@ func linearizable(history []porcupine.Operation) bool {
 }
 
 func testLinearizable(t *testing.T, e registers.Engine) {
-	if !linearizable(record(t, e, 4, 100)) {
-		t.Error("the history is not linearizable")
+	history := record(t, e, 4, 100)
+	if linearizable(history) {
+		return
+	}
+	t.Error("the history is not linearizable")
+	for _, op := range history {
+		t.Logf("%d to %d: client %d calls %+v, gets %+v", op.Call, op.Return, op.ClientId, op.Input, op.Output)
 	}
 }
 

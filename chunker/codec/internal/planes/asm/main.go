@@ -21,6 +21,11 @@ func main() {
 	merge4("merge4AVX2", nil)
 	split4("splitF32AVX2", f32Down)
 	merge4("mergeF32AVX2", f32Up)
+	differences()
+	pack()
+	unpack()
+	patch1()
+	patch2()
 	Generate()
 }
 

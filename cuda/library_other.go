@@ -1,0 +1,17 @@
+//go:build !(linux && (amd64 || arm64))
+
+package cuda
+
+import (
+	"fmt"
+	"runtime"
+)
+
+func kernelHas() bool { return false }
+
+func load(string) (*Driver, error) {
+	return nil, fmt.Errorf("%w: not for %s/%s", ErrNoLibrary, runtime.GOOS, runtime.GOARCH)
+}
+
+//go:uintptrescapes
+func invoke(uintptr, ...uintptr) Result { return NotSupported }
