@@ -9,4 +9,8 @@
 // a failing test (it does not compile, or exits) counts as one failure. The
 // exit status is 1 when anything failed, or when no test ran at all. A stream that ends
 // before a package does is a failure too.
+//
+// With -again COMMAND, up to three tests that failed run again by themselves when all
+// others are done, and one that passes then counts as passed; a line names it. What
+// did not compile, was cut off or had a data race is not tried again.
 package main

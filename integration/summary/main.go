@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -33,6 +34,8 @@ type summary struct {
 	passed, failed, skipped int
 	said                    map[[2]string]*strings.Builder // by package and test
 	blamed                  map[string]bool                // packages with a failed test
+	broken                  map[test]int                   // how much of them failed
+	final                   bool                           // something failed that is not tried again
 	took                    []took
 }
 
@@ -49,10 +52,12 @@ const (
 )
 
 func main() {
-	streams, err := open(os.Args[1:])
+	again := flag.String("again", "", "`COMMAND` of the shell that runs tests, with -json, if -run and a package are added")
+	flag.Parse()
+	streams, err := open(flag.Args())
 	var ok bool
 	if err == nil {
-		ok, err = summarize(os.Stdout, streams...)
+		ok, err = summarize(os.Stdout, shell(*again), streams...)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "summary:", err)
@@ -79,9 +84,10 @@ func open(names []string) ([]io.Reader, error) {
 	return files, nil
 }
 
-// summarize reads streams side by side. It reports whether tests ran and none failed.
-func summarize(out io.Writer, streams ...io.Reader) (bool, error) {
-	s := &summary{out: out, said: map[[2]string]*strings.Builder{}, blamed: map[string]bool{}}
+// summarize reads streams side by side. It reports whether tests ran and none failed,
+// or only such as did not when they ran again; a nil rerun runs none again.
+func summarize(out io.Writer, again rerun, streams ...io.Reader) (bool, error) {
+	s := newSummary(out)
 	var group errgroup.Group
 	for _, in := range streams {
 		group.Go(func() error { return s.read(in) })
@@ -89,9 +95,16 @@ func summarize(out io.Writer, streams ...io.Reader) (bool, error) {
 	if err := group.Wait(); err != nil {
 		return false, err
 	}
+	if err := s.tryAgain(again); err != nil {
+		return false, err
+	}
 	s.tellSlow()
 	fmt.Fprintf(out, "%d passed, %d failed, %d skipped\n", s.passed, s.failed, s.skipped)
 	return s.failed == 0 && s.passed > 0, nil
+}
+
+func newSummary(out io.Writer) *summary {
+	return &summary{out: out, said: map[[2]string]*strings.Builder{}, blamed: map[string]bool{}, broken: map[test]int{}}
 }
 
 // read reads a stream to its end. One that no package came to an end in was cut off.
@@ -112,6 +125,7 @@ func (s *summary) read(in io.Reader) error {
 	if !ended {
 		s.mu.Lock()
 		s.failed++
+		s.final = true
 		s.mu.Unlock()
 	}
 	return nil
@@ -137,6 +151,7 @@ func (s *summary) addPackage(e event) {
 	case "fail":
 		if !s.blamed[e.Package] {
 			s.failed++
+			s.final = true
 		}
 		s.tellUnfinished(e.Package)
 	}
@@ -171,6 +186,7 @@ func (s *summary) addTest(e event) {
 	case "fail":
 		s.failed++
 		s.blamed[e.Package] = true
+		s.blame(e)
 		s.tell(key)
 	case "skip":
 		s.skipped++

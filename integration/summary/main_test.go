@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -68,7 +69,7 @@ func TestSummarize(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var out strings.Builder
-			ok, err := summarize(&out, strings.NewReader(tt.in))
+			ok, err := summarize(&out, nil, strings.NewReader(tt.in))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -80,7 +81,7 @@ func TestSummarize(t *testing.T) {
 }
 
 func TestSummarizeRefusesOtherText(t *testing.T) {
-	if _, err := summarize(&strings.Builder{}, strings.NewReader("ok  p 0.1s\n")); err == nil {
+	if _, err := summarize(&strings.Builder{}, nil, strings.NewReader("ok  p 0.1s\n")); err == nil {
 		t.Error("plain text was taken for test events")
 	}
 }
@@ -90,8 +91,55 @@ func TestStreams(t *testing.T) {
 	whole := `{"Action":"pass","Package":"p","Test":"TestA"}{"Action":"pass","Package":"p"}`
 	cut := `{"Action":"pass","Package":"q","Test":"TestB"}`
 	var out strings.Builder
-	ok, err := summarize(&out, strings.NewReader(whole), strings.NewReader(cut))
+	ok, err := summarize(&out, nil, strings.NewReader(whole), strings.NewReader(cut))
 	if want := "2 passed, 1 failed, 0 skipped\n"; ok || err != nil || out.String() != want {
 		t.Errorf("%v, %v, %q, want %q", ok, err, out.String(), want)
+	}
+}
+
+// TestAgain runs failed tests again, few of them, and none that had a data race.
+func TestAgain(t *testing.T) {
+	const (
+		part   = `{"Action":"fail","Package":"p","Test":"TestA/part"}`
+		fail   = `{"Action":"fail","Package":"p","Test":"TestA"}{"Action":"fail","Package":"p"}`
+		pass   = `{"Action":"pass","Package":"p","Test":"TestA"}{"Action":"pass","Package":"p"}`
+		race   = `{"Action":"output","Package":"p","Test":"TestA","Output":"WARNING: DATA RACE\n"}`
+		noTest = `{"Action":"pass","Package":"p"}`
+	)
+	var many strings.Builder
+	for i := range mostAgain + 1 {
+		fmt.Fprintf(&many, `{"Action":"fail","Package":"p","Test":"TestM%d"}`, i)
+	}
+	for name, tt := range map[string]struct {
+		in, again, want string
+		ok              bool
+		runs            int
+	}{
+		"passes alone":     {part + fail, pass, "failed beside others, passed alone: p.TestA\n2 passed, 0 failed, 0 skipped\n", true, 1},
+		"fails again":      {part + fail, fail, "failed twice: p.TestA\n0 passed, 2 failed, 0 skipped\n", false, 1},
+		"does not run":     {fail, noTest, "failed twice: p.TestA\n0 passed, 1 failed, 0 skipped\n", false, 1},
+		"has a data race":  {race + fail, pass, "WARNING: DATA RACE\n0 passed, 1 failed, 0 skipped\n", false, 0},
+		"does not compile": {`{"Action":"fail","Package":"p"}`, pass, "0 passed, 1 failed, 0 skipped\n", false, 0},
+		"are many":         {many.String() + noTest, pass, "0 passed, 4 failed, 0 skipped\n", false, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out strings.Builder
+			runs := 0
+			ok, err := summarize(&out, func(test) ([]byte, error) { runs++; return []byte(tt.again), nil }, strings.NewReader(tt.in))
+			if ok != tt.ok || err != nil || out.String() != tt.want || runs != tt.runs {
+				t.Errorf("%v, %v, %d runs:\n%swant %v, %d:\n%s", ok, err, runs, out.String(), tt.ok, tt.runs, tt.want)
+			}
+		})
+	}
+}
+
+// TestShell has a command told what to run, and takes a failure for an answer.
+func TestShell(t *testing.T) {
+	events, err := shell(`f() { echo "$*"; false; }; f test`)(test{"p/q", "TestA"})
+	if want := "test -count=1 -run ^TestA$ p/q\n"; string(events) != want || err != nil {
+		t.Errorf("%q, %v, want %q", events, err, want)
+	}
+	if shell("") != nil {
+		t.Error("no command runs tests again")
 	}
 }
