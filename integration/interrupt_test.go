@@ -178,7 +178,7 @@ func TestSecondInterrupt(t *testing.T) {
 		}
 	}
 	r.push(dir, "stop/names")
-	cmd := r.command("show", "stop/names")
+	cmd := r.command("show", "stop/names", "--json")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
