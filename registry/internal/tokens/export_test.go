@@ -1,0 +1,4 @@
+package tokens
+
+// Checksum is what a token ends with.
+var Checksum = checksum
