@@ -46,7 +46,7 @@ func (c *chunks) Chunk(ctx context.Context, i uint32) ([]byte, func(), error) {
 }
 
 // world is a file of chunks of odd sizes, one of which comes several times.
-func world(t *testing.T) (*chunks, *manifest.File, []byte) {
+func world(t testing.TB) (*chunks, *manifest.File, []byte) {
 	t.Helper()
 	c := &chunks{plain: map[chunker.Digest][]byte{}}
 	random := rand.NewChaCha8([32]byte{1})
