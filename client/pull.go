@@ -22,6 +22,9 @@ type PullOptions struct {
 	// Places is the folder that remembers which local files hold which version: chunks
 	// that are nearly the same there come as differences. Empty for none.
 	Places string
+	// Check is asked before anything is written whether the version may come, and its
+	// error ends the pull; nil allows all.
+	Check func(ctx context.Context, repo name.Repo, digest chunker.Digest) error
 	// Delete removes files of the folder that the version does not have.
 	Delete bool
 	// Sync returns only after files and folders are on the disk.
@@ -43,6 +46,11 @@ func (r *Registry) Pull(ctx context.Context, ref name.Ref, dir string, o PullOpt
 	m, digest, err := r.Manifest(ctx, ref)
 	if err != nil {
 		return Receipt{}, fmt.Errorf("pull %s: %w", ref, err)
+	}
+	if o.Check != nil {
+		if err := o.Check(ctx, ref.Repo, digest); err != nil {
+			return Receipt{}, fmt.Errorf("pull %s: %w", ref, err)
+		}
 	}
 	f, err := folder.Open(dir)
 	if err != nil {

@@ -14,6 +14,8 @@ const (
 	manifestsName = "manifests"
 	hashesName    = "hashes"
 	stateName     = "state"
+
+	signaturesName = "signatures"
 )
 
 // documents are the small files of the node.
@@ -31,7 +33,7 @@ type documents struct {
 // ended goes.
 func (d *documents) open(root string) error {
 	d.root, d.sizes = root, map[string]int64{}
-	for _, folder := range []string{manifestsName, hashesName, stateName} {
+	for _, folder := range []string{manifestsName, hashesName, signaturesName, stateName} {
 		path := filepath.Join(root, folder)
 		if err := os.MkdirAll(path, 0o777); err != nil {
 			return err

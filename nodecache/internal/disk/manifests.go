@@ -66,12 +66,12 @@ func (s *Store) Manifest(d chunker.Digest) ([]byte, error) {
 	return doc, nil
 }
 
-// DropManifest forgets the document of a version, and the hashes of its files. One
+// DropManifest forgets the document of a version, its signatures, and the hashes of its files. One
 // that is not there is no mistake.
 func (s *Store) DropManifest(d chunker.Digest) {
 	s.docs.write.Lock()
 	defer s.docs.write.Unlock()
-	if err := errors.Join(s.docs.remove(hashesPath(d)), s.docs.remove(manifestPath(d))); err != nil {
+	if err := errors.Join(s.docs.remove(signaturesPath(d)), s.docs.remove(hashesPath(d)), s.docs.remove(manifestPath(d))); err != nil {
 		s.config.Logger.Warn("manifest could not be removed", "version", d.String(), "err", err)
 	}
 }
