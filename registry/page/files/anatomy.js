@@ -1,0 +1,128 @@
+// Arranges a model's layers for the map: runs of like blocks side by side, in every
+// block the tensors of one role at one height. It knows no pixels.
+
+/** A share says where bytes come from: from versions (index → bytes), changed (degree → bytes in heats), or new. */
+function share() {
+	return { bytes: 0, from: [], changed: 0, differs: 0, fresh: 0, tensors: 0, parts: [], heats: [] };
+}
+
+/** Adds a layer or a part of one. */
+function count(into, p) {
+	into.bytes += p.bytes;
+	(p.shared ?? []).forEach((n, i) => { into.from[i] = (into.from[i] ?? 0) + n; });
+	into.changed += p.changed;
+	into.fresh += p.new;
+	into.differs += differing(p);
+	into.tensors += p.tensors ?? 0;
+	into.parts.push(p);
+	for (const q of p.parts?.length ? p.parts : [p]) {
+		if (q.changed > 0) {
+			const d = degree({ changed: q.changed, differs: differing(q) });
+			into.heats[d] = (into.heats[d] ?? 0) + q.changed;
+		}
+	}
+	return into;
+}
+
+/** Of changed bytes, those whose numbers differ; all where the registry does not know. */
+function differing(p) {
+	if (p.values === undefined || !p.delta) return p.changed;
+	return p.values * p.delta.bytes + Math.max(0, p.changed - p.delta.bytes);
+}
+
+/** whole adds up parts of layers, or layers. */
+export const whole = (parts) => parts.reduce(count, share());
+
+/** heat is which part of the numbers of the changed bytes differs, 0 to 1. */
+export const heat = (sum) => sum.changed > 0 ? sum.differs / sum.changed : 0;
+
+/** degrees are the steps of the scale of heat, by the upper end of each. */
+export const degrees = [0.002, 0.01, 0.05, 0.2, 0.5, Infinity];
+
+/** degree is the step of the scale that a sum with changed bytes has. */
+export const degree = (sum) => degrees.findIndex((top) => heat(sum) < top);
+
+const plain = /^(weight|bias|layer|self|block|module|base_layer|default)$/;
+
+/** label is what a person calls a role: "self_attn.q_proj.weight" is "q". */
+export function label(name) {
+	const words = name.split(".").filter((w) => w !== "*" && !plain.test(w));
+	const last = words.at(-1) ?? name;
+	return last.replace(/_?(proj|projection|weight)$/, "").replace(/layer_?norm$/i, "norm") || last;
+}
+
+// The order in which data goes through a block, as models call the parts; others follow.
+const order = ["qkv", "query_key_value", "q", "query", "c_attn", "k", "key", "v", "value", "o", "out", "attention.output", "router",
+	"gate", "gate_up", "up", "fc1", "c_fc", "dense_h_to_4h", "intermediate", "down", "fc2", "dense_4h_to_h", "output"];
+
+function rank(name) {
+	const words = name.split(".");
+	const known = [label(name), ...words].map((w) => order.indexOf(w)).find((at) => at >= 0);
+	return known ?? order.length;
+}
+
+// What is smaller than this part of its block is gathered in one cell.
+const small = 0.012;
+
+/**
+ * sections are runs of layers: blocks that are alike ({ blocks: true, roles, columns }),
+ * or layers that stand alone. A column has a cell for every role, in their order.
+ */
+export function sections(layers) {
+	const runs = [];
+	for (const layer of layers) {
+		const kind = layer.kind === "layer" && layer.parts?.length ? layer.name.replace(/\d+(?!.*\d)/, "*") : null;
+		const last = runs.at(-1);
+		if (kind !== null && last?.kind === kind) last.layers.push(layer);
+		else runs.push({ kind, layers: [layer] });
+	}
+	return runs.map((run) => section(run.layers, run.kind !== null));
+}
+
+function section(layers, blocks) {
+	const sizes = new Map(); // role → the most bytes that a layer has of it
+	for (const layer of layers) {
+		const own = new Map();
+		for (const t of layer.parts ?? []) own.set(t.name, (own.get(t.name) ?? 0) + t.bytes);
+		for (const [r, n] of own) sizes.set(r, Math.max(sizes.get(r) ?? 0, n));
+	}
+	const total = [...sizes.values()].reduce((a, b) => a + b, 0);
+	const big = [...sizes].filter(([, n]) => n >= small * total);
+	big.sort(([a], [b]) => rank(a) - rank(b));
+	const rest = [...sizes].filter(([, n]) => n < small * total);
+	const roles = big.map(([name, n]) => ({ name, bytes: n, label: label(name), of: (r) => r === name }));
+	if (rest.length > 0) {
+		const names = new Set(rest.map(([name]) => name));
+		roles.push({
+			name: rest.length === 1 ? rest[0][0] : "norms, biases and the like",
+			bytes: rest.reduce((sum, [, n]) => sum + n, 0),
+			label: rest.length === 1 ? label(rest[0][0]) : rest.every(([name]) => /norm|ln_|\.ln/i.test(name)) ? "norms" : "rest",
+			of: (r) => names.has(r),
+		});
+	}
+	const columns = layers.map((layer) => ({
+		layer,
+		cells: roles.map((r) => whole((layer.parts ?? []).filter((t) => r.of(t.name)))),
+	}));
+	return { blocks, roles, columns, bytes: total };
+}
+
+/** heights of roles: by their bytes, none less than least, together full. */
+export function heights(roles, full, least) {
+	const total = roles.reduce((sum, r) => sum + r.bytes, 0) || 1;
+	let free = full;
+	let weight = total;
+	const small = new Set();
+	for (let again = true; again;) { // those that would be too low take the least, the others the rest
+		again = false;
+		for (const r of roles) {
+			if (!small.has(r) && r.bytes / weight * free < least) {
+				small.add(r);
+				free -= least;
+				weight -= r.bytes;
+				again = true;
+			}
+		}
+	}
+	return roles.map((r) => small.has(r) ? least : r.bytes / weight * free);
+}
