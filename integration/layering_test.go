@@ -24,7 +24,10 @@ var allowed = map[string][]string{
 	"registry/name":     {"chunker"},
 	"registry/manifest": {"chunker", "registry/name"},
 
-	// Floor 2: versions as interfaces that others have defined show them.
+	"registry/layers":   {"registry/manifest"},
+
+	// Floor 2: versions as people, and interfaces that others have defined, are shown them.
+	"registry/page":    {"openapi", "registry/name"},
 	"registry/stream":  {"registry/manifest"},
 	"registry/catalog": {"chunker", "registry/name", "registry/stream"},
 	"registry/hub":     {"chunker", "openapi", "registry/catalog", "registry/name", "registry/stream"},
@@ -71,7 +74,7 @@ var allowed = map[string][]string{
 	"registry/internal/deltas":                  {"chunker", "chunker/codec", "registry/internal/blobs", "registry/internal/placement"},
 	"registry/internal/versions": {"chunker", "chunker/codec", "openapi", "registry/name", "registry/manifest",
 		"registry/internal/access", "registry/internal/blobs", "registry/internal/deltas", "registry/internal/placement", "registry/internal/record",
-		"registry/internal/registers"},
+		"registry/internal/registers", "registry/layers"},
 
 	"registry/internal/retention": {"chunker", "openapi", "registry/manifest", "registry/name", "registry/internal/access",
 		"registry/internal/record", "registry/internal/registers", "registry/internal/versions"},

@@ -124,11 +124,14 @@ func (w *walk) stopAt(ctx context.Context, d chunker.Digest) (*stop, error) {
 // whoever reads the version is told of.
 func (s *Service) bodyThere(ctx context.Context, repo name.Repo, d chunker.Digest) (*body, error) {
 	b, err := s.currentBody(ctx, repo, d, "")
-	if errors.Is(err, errDamaged) || errors.Is(err, blobs.ErrNotFound) || errors.Is(err, &openapi.Error{Code: openapi.CodeNotFound}) {
+	if isGone(err) || errors.Is(err, &openapi.Error{Code: openapi.CodeNotFound}) {
 		return nil, nil
 	}
 	return b, err
 }
+
+// isGone reports a body that cannot be read, now or ever.
+func isGone(err error) bool { return errors.Is(err, errDamaged) || errors.Is(err, blobs.ErrNotFound) }
 
 // page walks as far as a page goes.
 func (w *walk) page(ctx context.Context, limit int) (openapi.Log, error) {
@@ -203,23 +206,9 @@ func (w *walk) entry(now *stop, before *body, retired int) openapi.LogEntry {
 	if b == nil {
 		return e
 	}
-	e.Step = brief(b.manifest.Annotation(openapi.AnnotationStep))
-	e.Loss = brief(b.manifest.Annotation(openapi.AnnotationLoss))
-	e.Run = brief(b.manifest.Annotation(openapi.AnnotationRun))
-	known := before.needs()
-	for at, n := range b.needs() {
-		if _, ok := known[at]; !ok {
-			e.Added += int64(n.bytes)
-		}
-	}
-	for i, ref := range b.manifest.Chunks {
-		if len(b.entries[i].Closure) > 0 {
-			e.Delta++
-		}
-		if !before.has(ref.Digest) {
-			e.New++
-		}
-	}
+	f := figuresOf(b, before)
+	e.Step, e.Loss, e.Run = f.step, f.loss, f.run
+	e.Added, e.New, e.Delta = f.added, f.new, f.delta
 	return e
 }
 

@@ -100,7 +100,10 @@ type Service struct {
 	reads      *reads
 	quarantine quarantine
 	hashing    singleflight.Group
-	weighing   *semaphore.Weighted // one Stats at a time
+	surveys    surveys
+	weights    weights
+	weighing   *semaphore.Weighted // one who weighs at a time
+	figures    figures
 	walking    *semaphore.Weighted // one who looks at the bodies of many versions
 	desks      *deltas.Desks
 	budget     *deltas.Budget
