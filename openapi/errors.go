@@ -1,6 +1,10 @@
 package openapi
 
-import "fmt"
+import (
+	"fmt"
+	"maps"
+	"slices"
+)
 
 // Code says what kind of failure an Error is. Codes are stable; messages are not.
 type Code string
@@ -14,6 +18,7 @@ const (
 	CodeNoBase        Code = "no_base"        // a chunk is a delta of what cannot be used: send it whole
 	CodeUnauthorized  Code = "unauthorized"   // who asks is not known
 	CodeForbidden     Code = "forbidden"      // who asks may read, but not do this
+	CodeQuotaExceeded Code = "quota_exceeded" // the namespace may not hold more
 	CodeReadOnly      Code = "read_only"      // this registry only reads: write to another replica
 	CodeNotFound      Code = "not_found"      // nothing of that name, or not for who asks
 	CodeNotAllowed    Code = "not_allowed"    // no such method here
@@ -33,6 +38,7 @@ var codes = map[Code]int{
 	CodeBadName:       400,
 	CodeUnauthorized:  401,
 	CodeForbidden:     403,
+	CodeQuotaExceeded: 403,
 	CodeReadOnly:      403,
 	CodeNotFound:      404,
 	CodeNotAllowed:    405,
@@ -74,6 +80,8 @@ type Error struct {
 // ErrorBody is the JSON document around an Error.
 type ErrorBody struct {
 	Error *Error `json:"error"`
+	// RequestID is that of the header X-Request-Id, for whoever reads the log.
+	RequestID string `json:"request_id,omitempty"`
 }
 
 // Errorf returns an Error with that code and message.
@@ -89,3 +97,6 @@ func (e *Error) Is(target error) bool {
 	t, ok := target.(*Error)
 	return ok && t.Code == e.Code
 }
+
+// Codes returns every code, in order.
+func Codes() []Code { return slices.Sorted(maps.Keys(codes)) }

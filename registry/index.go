@@ -22,11 +22,11 @@ func (x chunkIndex) Add(ctx context.Context, repo string, version chunker.Digest
 }
 
 // Lookup implements versions.Index.
-func (x chunkIndex) Lookup(ctx context.Context, digests []chunker.Digest) ([][]versions.Source, error) {
+func (x chunkIndex) Lookup(ctx context.Context, digests []chunker.Digest, reach versions.Reach) ([][]versions.Source, error) {
 	if x.Index == nil {
 		return make([][]versions.Source, len(digests)), nil
 	}
-	found, err := x.Index.Lookup(ctx, digests)
+	found, err := x.Index.Lookup(ctx, digests, reach.Near, reach.May)
 	if err != nil {
 		return nil, err
 	}

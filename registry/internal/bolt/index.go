@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"go.etcd.io/bbolt"
 
@@ -17,21 +18,36 @@ import (
 // The buckets of the index. A source is a version in a repository; its number
 // holds that of the repository in the upper half, so that two sources of one
 // repository are known by their numbers. All numbers are big-endian.
+//
+// Each namespace has a list of its own for a chunk: were there one for all, what one
+// namespace pushes would make the index forget what another has, which would tell the
+// other that the chunk is there.
 var (
-	bucketChunks  = []byte("chunks")  // first bytes of a digest: numbers of sources, newest first
-	bucketRepos   = []byte("repos")   // name: u32
-	bucketSources = []byte("sources") // u64: digest of the version, then the repository's name
-	bucketNumbers = []byte("numbers") // u32 of the repository, digest of the version: u64
+	bucketChunks     = []byte("chunks")     // first bytes of a digest, u32 of the namespace: numbers of sources, newest first
+	bucketNamespaces = []byte("namespaces") // name: u32
+	bucketRepos      = []byte("repos")      // name: u32
+	bucketSources    = []byte("sources")    // u64: digest of the version, then the repository's name
+	bucketNumbers    = []byte("numbers")    // u32 of the repository, digest of the version: u64
 )
 
 const (
 	indexKey   = 16      // bytes of a digest; two chunks that share them share their hints
 	numberLen  = 8       // bytes
-	maxSources = 4       // of one chunk
+	maxSources = 4       // of one chunk in one namespace
+	maxHints   = 16      // of one chunk that one answer has
 	addStep    = 8 << 10 // chunks of one transaction, which keeps a page or two of each in memory
 )
 
-type chunkKey [indexKey]byte
+// chunkKey is a chunk in a namespace.
+type chunkKey [indexKey + 4]byte
+
+func keyOf(d *chunker.Digest, namespace uint32) (k chunkKey) {
+	copy(k[:], d[:indexKey])
+	binary.BigEndian.PutUint32(k[indexKey:], namespace)
+	return k
+}
+
+func (k *chunkKey) namespace() uint32 { return binary.BigEndian.Uint32(k[indexKey:]) }
 
 // Source is a version that a chunk was seen in.
 type Source struct {
@@ -40,12 +56,17 @@ type Source struct {
 }
 
 // Add notes that a version of repo has these chunks. For each chunk the index
-// remembers the last versions of up to four repositories. A version that was noted
-// before becomes the newest. Part of the chunks may be noted when Add fails.
+// remembers the last versions of up to four repositories of a namespace. A version
+// that was noted before becomes the newest. Part of the chunks may be noted when Add
+// fails.
 func (x *Index) Add(ctx context.Context, repo string, version chunker.Digest, chunks []chunker.Ref) error {
+	namespace, err := x.namespace(repo)
+	if err != nil {
+		return fmt.Errorf("index chunks of %s: %w", repo, closed(err))
+	}
 	keys := make([]chunkKey, len(chunks))
 	for i := range chunks {
-		keys[i] = chunkKey(chunks[i].Digest[:])
+		keys[i] = keyOf(&chunks[i].Digest, namespace)
 	}
 	// In their order, neighbours are on one page.
 	slices.SortFunc(keys, func(a, b chunkKey) int { return bytes.Compare(a[:], b[:]) })
@@ -118,6 +139,8 @@ func numberOf(tx *bbolt.Tx, repo string, version chunker.Digest) (uint64, error)
 	return number, sources.Put(stored, append(version[:], repo...))
 }
 
+// numberOfRepo returns the number of a name, a new one if it has none: that of a
+// repository or of a namespace, each in its bucket.
 func numberOfRepo(repos *bbolt.Bucket, repo string) (uint32, error) {
 	if stored := repos.Get([]byte(repo)); len(stored) == 4 {
 		return binary.BigEndian.Uint32(stored), nil
@@ -127,6 +150,33 @@ func numberOfRepo(repos *bbolt.Bucket, repo string) (uint32, error) {
 		return 0, err
 	}
 	return number, repos.Put([]byte(repo), binary.BigEndian.AppendUint32(nil, number))
+}
+
+// namespace returns the number of a repository's namespace.
+func (x *Index) namespace(repo string) (number uint32, err error) {
+	name, _, _ := strings.Cut(repo, "/")
+	known := false
+	err = x.db.View(func(tx *bbolt.Tx) error {
+		number, known = namespaceIn(tx, name)
+		return nil
+	})
+	if err != nil || known {
+		return number, err
+	}
+	err = x.db.Update(func(tx *bbolt.Tx) (err error) {
+		number, err = numberOfRepo(tx.Bucket(bucketNamespaces), name)
+		return err
+	})
+	return number, err
+}
+
+// namespaceIn returns the number of a namespace, if it has one.
+func namespaceIn(tx *bbolt.Tx, name string) (uint32, bool) {
+	stored := tx.Bucket(bucketNamespaces).Get([]byte(name))
+	if len(stored) != 4 {
+		return 0, false
+	}
+	return binary.BigEndian.Uint32(stored), true
 }
 
 // next returns a number that nothing in the bucket has.
@@ -156,9 +206,11 @@ func (x *Index) Knows(ctx context.Context, repo string, version chunker.Digest) 
 	return known, nil
 }
 
-// Lookup returns the sources of each digest, newest first; none for a chunk that
-// the index does not know.
-func (x *Index) Lookup(ctx context.Context, digests []chunker.Digest) ([][]Source, error) {
+// Lookup returns sources of each digest, those of the namespace near first, then of
+// others, newest first in each; none for a chunk that the index does not know. It
+// leaves out repositories that may not be told of, which take no other's room either;
+// a nil may leaves out none.
+func (x *Index) Lookup(ctx context.Context, digests []chunker.Digest, near string, may func(repo string) bool) ([][]Source, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("look up chunks: %w", err)
 	}
@@ -169,9 +221,10 @@ func (x *Index) Lookup(ctx context.Context, digests []chunker.Digest) ([][]Sourc
 	slices.SortFunc(order, func(a, b int) int { return bytes.Compare(digests[a][:], digests[b][:]) })
 	found := make([][]Source, len(digests))
 	err := x.db.View(func(tx *bbolt.Tx) error {
-		chunks, known := tx.Bucket(bucketChunks), map[uint64]Source{}
+		l := lookup{tx: tx, chunks: tx.Bucket(bucketChunks).Cursor(), may: may, known: map[uint64]told{}}
+		l.near, l.nearby = namespaceIn(tx, near)
 		for _, i := range order {
-			found[i] = sources(tx, chunks.Get(digests[i][:indexKey]), known)
+			found[i] = l.sources(&digests[i])
 		}
 		return nil
 	})
@@ -181,22 +234,59 @@ func (x *Index) Lookup(ctx context.Context, digests []chunker.Digest) ([][]Sourc
 	return found, nil
 }
 
-// sources returns what a list of numbers stands for. known holds what was read
-// before.
-func sources(tx *bbolt.Tx, list []byte, known map[uint64]Source) []Source {
-	var found []Source
+// lookup is one Lookup under way.
+type lookup struct {
+	tx     *bbolt.Tx
+	chunks *bbolt.Cursor
+	near   uint32
+	nearby bool // near is the number of a namespace
+	may    func(repo string) bool
+	known  map[uint64]told // by number
+}
+
+// told is a source that was looked up before; ok is false for one that is of no use.
+type told struct {
+	Source
+	ok bool
+}
+
+// sources returns those of a chunk.
+func (l *lookup) sources(d *chunker.Digest) []Source {
+	var nearest, others []Source
+	prefix := d[:indexKey]
+	for key, list := l.chunks.Seek(prefix); len(key) == len(chunkKey{}) && bytes.HasPrefix(key, prefix); key, list = l.chunks.Next() {
+		switch at := chunkKey(key); {
+		case l.nearby && at.namespace() == l.near:
+			nearest = l.append(nearest, list)
+		case len(others) < maxHints:
+			others = l.append(others, list)
+		}
+	}
+	all := append(nearest, others...)
+	return all[:min(len(all), maxHints)]
+}
+
+// append appends what a list of numbers stands for.
+func (l *lookup) append(found []Source, list []byte) []Source {
 	for ; len(list) >= numberLen; list = list[numberLen:] {
 		number := binary.BigEndian.Uint64(list)
-		source, ok := known[number]
+		s, ok := l.known[number]
 		if !ok {
-			stored := tx.Bucket(bucketSources).Get(list[:numberLen])
-			if len(stored) < chunker.DigestSize {
-				continue // a list that is damaged is a list that is shorter
-			}
-			source = Source{string(stored[chunker.DigestSize:]), chunker.Digest(stored[:chunker.DigestSize])}
-			known[number] = source
+			s = l.source(list[:numberLen])
+			l.known[number] = s
 		}
-		found = append(found, source)
+		if s.ok {
+			found = append(found, s.Source)
+		}
 	}
 	return found
+}
+
+func (l *lookup) source(number []byte) told {
+	stored := l.tx.Bucket(bucketSources).Get(number)
+	if len(stored) < chunker.DigestSize {
+		return told{} // a list that is damaged is a list that is shorter
+	}
+	s := Source{string(stored[chunker.DigestSize:]), chunker.Digest(stored[:chunker.DigestSize])}
+	return told{s, l.may == nil || l.may(s.Repo)}
 }

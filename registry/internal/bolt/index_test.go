@@ -65,7 +65,7 @@ func add(t testing.TB, x *bolt.Index, s bolt.Source, chunks []chunker.Ref) {
 // find checks the sources of every one of the chunks.
 func find(t testing.TB, x *bolt.Index, chunks []chunker.Ref, want ...bolt.Source) {
 	t.Helper()
-	got, err := x.Lookup(t.Context(), digests(chunks))
+	got, err := x.Lookup(t.Context(), digests(chunks), "ns", nil)
 	if err != nil || len(got) != len(chunks) {
 		t.Fatalf("%d answers for %d chunks, %v", len(got), len(chunks), err)
 	}
@@ -104,6 +104,29 @@ func TestIndex(t *testing.T) {
 	add(t, x, a1, nil)
 }
 
+// TestIndexNamespaces has other namespaces add the same chunks as often as they like:
+// what is said to one does not depend on it.
+func TestIndexNamespaces(t *testing.T) {
+	x := openIndex(t, filepath.Join(t.TempDir(), "index.db"))
+	defer closeIndex(t, x)
+	chunks, mine := refs("shared", 10), source("mine/a", "1")
+	add(t, x, mine, chunks)
+	only := func(repo string) bool { return repo == mine.Repo }
+	for i := range 40 {
+		add(t, x, source(fmt.Sprintf("other%d/a", i), "1"), chunks)
+		for _, near := range []string{"mine", "other0", "unknown"} {
+			got, err := x.Lookup(t.Context(), digests(chunks), near, only)
+			if err != nil || !slices.Equal(got[9], []bolt.Source{mine}) {
+				t.Fatalf("with %d other namespaces, near %s: %v, %v", i+1, near, got[9], err)
+			}
+		}
+	}
+	got, err := x.Lookup(t.Context(), digests(chunks), "other39", nil)
+	if err != nil || len(got[0]) != 16 || got[0][0] != source("other39/a", "1") {
+		t.Errorf("without a limit: %v, %v", got[0], err)
+	}
+}
+
 // TestIndexMixed asks for known and unknown chunks at once, in no order.
 func TestIndexMixed(t *testing.T) {
 	x := openIndex(t, filepath.Join(t.TempDir(), "index.db"))
@@ -114,7 +137,7 @@ func TestIndexMixed(t *testing.T) {
 	for i := range known {
 		ask = append(ask, known[i].Digest, unknown[i].Digest)
 	}
-	got, err := x.Lookup(t.Context(), ask)
+	got, err := x.Lookup(t.Context(), ask, "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +158,7 @@ func TestIndexConcurrent(t *testing.T) {
 			if err := x.Add(t.Context(), s.Repo, s.Version, mine); err != nil {
 				t.Error(err)
 			}
-			got, err := x.Lookup(t.Context(), digests(mine))
+			got, err := x.Lookup(t.Context(), digests(mine), "ns", nil)
 			if err != nil || !slices.Equal(got[0], []bolt.Source{s}) {
 				t.Errorf("sources %v, %v", got, err)
 			}
@@ -171,7 +194,7 @@ func TestIndexFresh(t *testing.T) {
 		{"closed", true, nothing, false},
 		{"closed before it was rebuilt", false, nothing, true},
 		{"not closed", true, remove(".clean"), true},
-		{"other format", true, write(".clean", []byte("ingot index 2\n")), true},
+		{"other format", true, write(".clean", []byte("ingot index 1\n")), true},
 		{"marker cut short", true, write(".clean", []byte("ingot")), true},
 		{"file removed", true, remove(""), true},
 		{"file emptied", true, write("", nil), true},
@@ -229,14 +252,14 @@ func TestIndexEnds(t *testing.T) {
 	if err := x.Add(ctx, s.Repo, s.Version, refs("", 1)); !errors.Is(err, context.Canceled) {
 		t.Errorf("add: %v, want Canceled", err)
 	}
-	if _, err := x.Lookup(ctx, digests(refs("", 1))); !errors.Is(err, context.Canceled) {
+	if _, err := x.Lookup(ctx, digests(refs("", 1)), "", nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("lookup: %v, want Canceled", err)
 	}
 	closeIndex(t, x)
 	if err := x.Add(t.Context(), s.Repo, s.Version, refs("", 1)); !errors.Is(err, bolt.ErrClosed) {
 		t.Errorf("add: %v, want ErrClosed", err)
 	}
-	if _, err := x.Lookup(t.Context(), digests(refs("", 1))); !errors.Is(err, bolt.ErrClosed) {
+	if _, err := x.Lookup(t.Context(), digests(refs("", 1)), "", nil); !errors.Is(err, bolt.ErrClosed) {
 		t.Errorf("lookup: %v, want ErrClosed", err)
 	}
 }
@@ -262,7 +285,7 @@ func BenchmarkIndexLookup(b *testing.B) {
 	}
 	ask := digests(refs("3", 70_000))
 	for b.Loop() {
-		if _, err := x.Lookup(b.Context(), ask); err != nil {
+		if _, err := x.Lookup(b.Context(), ask, "ns", nil); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -17,7 +17,7 @@ import (
 // it is written last of all and removed, for good, before anything else is done.
 const (
 	markerSuffix = ".clean"
-	formatIndex  = "ingot index 1\n" // another layout of the file is another number
+	formatIndex  = "ingot index 2\n" // another layout of the file is another number
 )
 
 // Index tells in which versions chunks were seen. All methods are safe for
@@ -75,7 +75,7 @@ func (x *Index) open() error {
 	}
 	err = db.Update(func(tx *bbolt.Tx) error {
 		x.fresh.Store(tx.Bucket(bucketChunks) == nil)
-		for _, name := range [][]byte{bucketChunks, bucketRepos, bucketSources, bucketNumbers} {
+		for _, name := range [][]byte{bucketChunks, bucketNamespaces, bucketRepos, bucketSources, bucketNumbers} {
 			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 				return err
 			}

@@ -45,6 +45,8 @@ type Config struct {
 	Grants    *grants.Grants
 	Registers registers.Engine
 	Policy    access.Policy
+	// Valid returns nil if who was given a token may still use it; nil lets all.
+	Valid func(context.Context, access.Principal) error
 	// Dir is where xorbs lie until a shard has come.
 	Dir string
 	// Limit is how many bytes they may take there; 0 is DefaultLimit.
@@ -103,10 +105,10 @@ const purpose = "xet"
 
 // claims are what a token says.
 type claims struct {
-	Subject string `json:"s"`
-	Repo    string `json:"r"`
-	Commit  string `json:"c,omitempty"` // that may be read
-	Write   bool   `json:"w,omitempty"`
+	Who    access.Principal `json:"p"`
+	Repo   string           `json:"r"`
+	Commit string           `json:"c,omitempty"` // that may be read
+	Write  bool             `json:"w,omitempty"`
 }
 
 // Reads implements hub.Xet.
@@ -121,11 +123,11 @@ func (s *Service) Grant(ctx context.Context, base string, repo name.Repo, commit
 	if err := s.allow(p, repo, action); err != nil {
 		return hub.Access{}, err
 	}
-	realm, err := s.realm(ctx, p.Subject)
+	realm, err := s.realm(ctx, p.Subject, repo.Namespace)
 	if err != nil {
 		return hub.Access{}, err
 	}
-	token, err := s.Grants.Sign(ctx, purpose, claims{p.Subject, repo.String(), commit, write}, tokenLife)
+	token, err := s.Grants.Sign(ctx, purpose, claims{p, repo.String(), commit, write}, tokenLife)
 	if err != nil {
 		return hub.Access{}, err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry/catalog"
+	"github.com/ingot-ml/ingot/registry/internal/access"
 	"github.com/ingot-ml/ingot/registry/internal/xet"
 	"github.com/ingot-ml/ingot/registry/stream"
 )
@@ -20,10 +21,10 @@ const rowPurpose = "xet row"
 
 // rowClaims are what the address of a row says.
 type rowClaims struct {
-	Subject string `json:"s"`
-	Repo    string `json:"r"`
-	Commit  string `json:"c"`
-	SHA256  string `json:"f"`
+	Who    access.Principal `json:"p"`
+	Repo   string           `json:"r"`
+	Commit string           `json:"c"`
+	SHA256 string           `json:"f"`
 }
 
 // The answer to the question of which chunks a file is made. Ranges of chunks have an
@@ -90,7 +91,7 @@ func (c *call) reconstruction(sha, version string) error {
 		return err
 	}
 	grant, err := c.Grants.Sign(c.r.Context(), rowPurpose,
-		rowClaims{c.claims.Subject, c.claims.Repo, c.claims.Commit, sha}, tokenLife)
+		rowClaims{c.claims.Who, c.claims.Repo, c.claims.Commit, sha}, tokenLife)
 	if err != nil {
 		return err
 	}
@@ -185,7 +186,7 @@ func (c *call) row(index string) error {
 	if err != nil {
 		return err // openapi.CodeForbidden has clients ask for another
 	}
-	if err := c.be(claims.Subject, claims.Repo); err != nil {
+	if err := c.be(claims.Who, claims.Repo); err != nil {
 		return err
 	}
 	rev, f, err := c.fileOf(claims.Commit, claims.SHA256)

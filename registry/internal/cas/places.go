@@ -28,7 +28,9 @@ type chunks interface {
 	Close() error
 }
 
-// placed is the register x/xorb/<xorb>: where the chunks of a xorb lie.
+// placed is the register x/xorb/<namespace>/<xorb>: where in the namespace the chunks
+// of a xorb lie. Were there one for all namespaces, the places of one would push out
+// those of another, which would tell that they are there.
 type placed struct {
 	record.Stamp
 	// Sizes are the plain bytes of the chunks, as uvarints.
@@ -53,18 +55,23 @@ const (
 	maxPlaces = 60
 )
 
-// note adds places of a xorb, and reports whether all of its chunks lie somewhere.
-func (s *Service) note(ctx context.Context, hash xet.Hash, ends []uint32, places []place) (whole bool, err error) {
+// placedKey is the register of a xorb.
+func placedKey(namespace string, hash xet.Hash) string {
+	return placedPrefix + namespace + "/" + hash.String()
+}
+
+// note adds places of a xorb in a namespace, and reports whether all of its chunks lie somewhere.
+func (s *Service) note(ctx context.Context, namespace string, hash xet.Hash, ends []uint32, places []place) (whole bool, err error) {
 	for {
 		var rec placed
-		v, err := s.book.Load(ctx, placedPrefix+hash.String(), &rec)
+		v, err := s.book.Load(ctx, placedKey(namespace, hash), &rec)
 		if err != nil {
 			return false, fmt.Errorf("note where xorb %.12s lies: %w", hash, err)
 		}
 		if !rec.add(ends, places) {
 			return rec.whole(len(ends)), nil
 		}
-		_, err = s.book.Swap(ctx, placedPrefix+hash.String(), v, &rec)
+		_, err = s.book.Swap(ctx, placedKey(namespace, hash), v, &rec)
 		if err == nil || !errors.Is(err, registers.ErrConflict) {
 			return err == nil && rec.whole(len(ends)), err
 		}
@@ -127,9 +134,9 @@ type stored struct {
 }
 
 // find returns a xorb that was noted; nil if it was not, or nobody may know.
-func (s *Service) find(ctx context.Context, p access.Principal, hash xet.Hash) (*stored, error) {
+func (s *Service) find(ctx context.Context, p access.Principal, namespace string, hash xet.Hash) (*stored, error) {
 	var rec placed
-	v, err := s.book.Load(ctx, placedPrefix+hash.String(), &rec)
+	v, err := s.book.Load(ctx, placedKey(namespace, hash), &rec)
 	if err != nil {
 		return nil, fmt.Errorf("look where xorb %.12s lies: %w", hash, err)
 	}

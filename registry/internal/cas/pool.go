@@ -33,10 +33,10 @@ type pool struct {
 	xorbs map[poolKey]*pooled
 }
 
-// poolKey is a xorb of one subject.
+// poolKey is a xorb that one subject has sent to one namespace.
 type poolKey struct {
-	subject string // as subjectKey gives it
-	hash    xet.Hash
+	sender string // as senderKey gives it
+	hash   xet.Hash
 }
 
 // pooled is a xorb in the folder.
@@ -86,13 +86,13 @@ func (p *pool) adopt(e fs.DirEntry) error {
 	return nil
 }
 
-func (k poolKey) String() string { return k.subject + "-" + k.hash.String() }
+func (k poolKey) String() string { return k.sender + "-" + k.hash.String() }
 
 func parsePoolKey(s string) (poolKey, bool) {
-	subject, hash, ok := strings.Cut(s, "-")
+	sender, hash, ok := strings.Cut(s, "-")
 	h, err := xet.ParseHash(hash)
-	_, hexErr := hex.DecodeString(subject)
-	return poolKey{subject, h}, ok && err == nil && hexErr == nil && subject != ""
+	_, hexErr := hex.DecodeString(sender)
+	return poolKey{sender, h}, ok && err == nil && hexErr == nil && sender != ""
 }
 
 func (p *pool) path(k poolKey) string { return filepath.Join(p.dir, k.String()) }

@@ -39,7 +39,7 @@ func (p *pools) open(dir string, limit int64) {
 	p.pool = pool
 }
 
-func keyOf(n byte) poolKey { return poolKey{subjectKey("alice"), xet.Hash{n}} }
+func keyOf(n byte) poolKey { return poolKey{senderKey("alice", "acme"), xet.Hash{n}} }
 
 // put puts a xorb of chunks of 100 KB there.
 func (p *pools) put(n byte, chunks int) error {

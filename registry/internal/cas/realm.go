@@ -11,10 +11,10 @@ import (
 	"github.com/ingot-ml/ingot/registry/internal/registers"
 )
 
-// A realm is a part of the address under which one subject knows the service.
-// Clients remember by address which xorbs they have sent. So a new realm makes them
-// send all again: it is drawn when one named a xorb that is lost, and by every
-// registry for itself.
+// A realm is a part of the address under which one subject knows the service, for one
+// namespace. Clients remember by address which xorbs they have sent. So a new realm
+// makes them send all again: it is drawn when one named a xorb that is lost, and by
+// every registry for itself.
 type realm struct {
 	record.Stamp
 	Realm string `json:"realm"`
@@ -25,21 +25,22 @@ const (
 	realmLen    = 8 // random bytes
 )
 
-// subjectKey stands for a subject where its name may not.
-func subjectKey(subject string) string {
-	sum := sha256.Sum256([]byte(subject))
+// senderKey stands for a subject that sends to a namespace. What it has sent to one is
+// not there for another: whoever is called the same elsewhere gets nothing by it.
+func senderKey(subject, namespace string) string {
+	sum := sha256.Sum256([]byte(namespace + "/" + subject)) // no namespace has a slash
 	return hex.EncodeToString(sum[:16])
 }
 
-// realm returns the realm of a subject.
-func (s *Service) realm(ctx context.Context, subject string) (string, error) {
-	return s.drawRealm(ctx, subject, "")
+// realm returns the realm of a subject in a namespace.
+func (s *Service) realm(ctx context.Context, subject, namespace string) (string, error) {
+	return s.drawRealm(ctx, subject, namespace, "")
 }
 
-// drawRealm returns the realm of a subject, which is another than the one that is
-// spent.
-func (s *Service) drawRealm(ctx context.Context, subject, spent string) (string, error) {
-	key := realmPrefix + subjectKey(subject)
+// drawRealm returns the realm of a subject in a namespace, which is another than the one
+// that is spent.
+func (s *Service) drawRealm(ctx context.Context, subject, namespace, spent string) (string, error) {
+	key := realmPrefix + senderKey(subject, namespace)
 	for {
 		var r realm
 		v, err := s.book.Load(ctx, key, &r)

@@ -29,7 +29,7 @@ func (c *call) postXorb(text string) error {
 	if err := c.writes(); err != nil {
 		return err
 	}
-	key := poolKey{subjectKey(c.asks.Subject), hash}
+	key := poolKey{senderKey(c.asks.Subject, c.repo.Namespace), hash}
 	body := c.body(xet.MaxXorb)
 	if c.pool.has(key) {
 		if _, err := io.Copy(io.Discard, body); err != nil {
@@ -89,7 +89,7 @@ func (c *call) share(key poolKey) error {
 	size := int64(f.ends[len(f.ends)-1])
 	o, err := c.Files.Receive(ctx, c.asks, c.repo, io.NewSectionReader(f.file, 0, size), "", ingest.Want{Size: size})
 	if err == nil {
-		_, err = c.note(ctx, key.hash, f.ends, []place{{c.repo.String(), o.SHA256, 0, 0, uint32(len(f.ends))}})
+		_, err = c.note(ctx, c.repo.Namespace, key.hash, f.ends, []place{{c.repo.String(), o.SHA256, 0, 0, uint32(len(f.ends))}})
 	}
 	if err == nil {
 		err = c.pool.keep(key)

@@ -109,12 +109,17 @@ func (c *call) authenticate() error {
 	if err != nil {
 		return err
 	}
-	return c.be(c.claims.Subject, c.claims.Repo)
+	return c.be(c.claims.Who, c.claims.Repo)
 }
 
-// be has the request be one of a subject, for a repository.
-func (c *call) be(subject, repo string) (err error) {
-	c.asks = access.Principal{Subject: subject}
+// be has the request be one of somebody who may still ask, for a repository.
+func (c *call) be(who access.Principal, repo string) (err error) {
+	if c.Valid != nil {
+		if err := c.Valid(c.r.Context(), who); err != nil {
+			return err
+		}
+	}
+	c.asks = who
 	c.r = c.r.WithContext(access.NewContext(c.r.Context(), c.asks))
 	c.repo, err = name.ParseRepo(repo)
 	return err

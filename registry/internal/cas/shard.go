@@ -115,7 +115,7 @@ func (c *call) say(e event) {
 
 // lost is said of a xorb that nobody has.
 func (c *call) lost(ctx context.Context, hash xet.Hash) error {
-	if _, err := c.drawRealm(ctx, c.asks.Subject, c.realm); err != nil {
+	if _, err := c.drawRealm(ctx, c.asks.Subject, c.repo.Namespace, c.realm); err != nil {
 		return err
 	}
 	return &failure{http.StatusNotFound, fmt.Sprintf(

@@ -136,7 +136,7 @@ func (w *work) xorb(ctx context.Context, hash xet.Hash) (chunks, error) {
 	if f != nil {
 		return f, nil
 	}
-	x, err := w.find(ctx, w.asks, hash)
+	x, err := w.find(ctx, w.asks, w.repo.Namespace, hash)
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +146,9 @@ func (w *work) xorb(ctx context.Context, hash xet.Hash) (chunks, error) {
 	return x, nil
 }
 
-func (w *work) key(hash xet.Hash) poolKey { return poolKey{subjectKey(w.asks.Subject), hash} }
+func (w *work) key(hash xet.Hash) poolKey {
+	return poolKey{senderKey(w.asks.Subject, w.repo.Namespace), hash}
+}
 
 // placeKnown is place for a file that the repository has already: what the shard says
 // of it is only noted if the xorbs have such chunks.
@@ -192,7 +194,7 @@ func (w *work) place(f *xet.File, sha256 string) {
 // name a xorb again another try: the files are kept.
 func (w *work) noteAll(ctx context.Context) {
 	for hash, places := range w.places {
-		whole, err := w.note(ctx, hash, w.ends[hash], slices.Collect(maps.Keys(places)))
+		whole, err := w.note(ctx, w.repo.Namespace, hash, w.ends[hash], slices.Collect(maps.Keys(places)))
 		if err == nil && whole {
 			err = w.pool.keep(w.key(hash))
 		}

@@ -55,7 +55,7 @@ func (policy) Allow(p access.Principal, repo name.Repo, _ access.Action) error {
 type noIndex struct{}
 
 func (noIndex) Add(context.Context, string, chunker.Digest, []chunker.Ref) error { return nil }
-func (noIndex) Lookup(_ context.Context, d []chunker.Digest) ([][]versions.Source, error) {
+func (noIndex) Lookup(_ context.Context, d []chunker.Digest, _ versions.Reach) ([][]versions.Source, error) {
 	return make([][]versions.Source, len(d)), nil
 }
 

@@ -133,7 +133,7 @@ func (x *index) Add(_ context.Context, repo string, version chunker.Digest, chun
 	return nil
 }
 
-func (x *index) Lookup(_ context.Context, digests []chunker.Digest) ([][]versions.Source, error) {
+func (x *index) Lookup(_ context.Context, digests []chunker.Digest, _ versions.Reach) ([][]versions.Source, error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	hints := make([][]versions.Source, len(digests))

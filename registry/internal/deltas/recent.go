@@ -7,8 +7,13 @@ import (
 	"github.com/ingot-ml/ingot/chunker"
 )
 
-// Pair names a chunk and the one that a delta of it is of.
-type Pair struct{ Chunk, Base chunker.Digest }
+// Pair names a chunk and the one that a delta of it is of, for those who read one
+// namespace: what others have asked for is not to be told from how soon a delta comes,
+// or what it costs.
+type Pair struct {
+	Chunk, Base chunker.Digest
+	Namespace   string
+}
 
 // Recent keeps the deltas that were sent last, up to a number of bytes: what one node
 // asks for many others ask for a moment later. It is safe for concurrent use.

@@ -31,7 +31,7 @@ type noIndex struct{}
 
 func (noIndex) Add(context.Context, string, chunker.Digest, []chunker.Ref) error { return nil }
 
-func (noIndex) Lookup(_ context.Context, digests []chunker.Digest) ([][]versions.Source, error) {
+func (noIndex) Lookup(_ context.Context, digests []chunker.Digest, _ versions.Reach) ([][]versions.Source, error) {
 	return make([][]versions.Source, len(digests)), nil
 }
 

@@ -333,7 +333,7 @@ func (x index) Add(ctx context.Context, repo string, version chunker.Digest, chu
 }
 
 // Lookup implements versions.Index.
-func (x index) Lookup(ctx context.Context, digests []chunker.Digest) ([][]versions.Source, error) {
+func (x index) Lookup(ctx context.Context, digests []chunker.Digest, _ versions.Reach) ([][]versions.Source, error) {
 	a, err := x.do(ctx, x.proc, look, "look up", func() any {
 		hints := make([][]versions.Source, len(digests))
 		for i, d := range digests {

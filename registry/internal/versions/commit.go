@@ -67,6 +67,9 @@ func (s *Service) CommitOrphan(ctx context.Context, p access.Principal, id strin
 
 // do goes through the steps.
 func (c *commit) do(ctx context.Context, tag, expect string) (openapi.Committed, error) {
+	if err := c.maySetFirst(ctx, c.principal, c.repo, tag, c.digest.String()); err != nil {
+		return openapi.Committed{}, err
+	}
 	created, err := c.publish(ctx)
 	if err != nil {
 		return openapi.Committed{}, fmt.Errorf("commit %s@%s: %w", c.repo, c.digest.Short(), err)
@@ -197,6 +200,20 @@ func (c *commit) attempt(ctx context.Context, old record.Head, v registers.Versi
 	if err != nil {
 		return err
 	}
+	push := quotaPush(c.id, c.rec)
+	if err := c.Quota.Fits(ctx, push, int64(c.manifest.Size())); err != nil {
+		return err
+	}
+	if err := c.show(ctx, old, v, entries); err != nil {
+		c.Quota.Failed(push)
+		return err
+	}
+	c.Quota.Committed(push)
+	return nil
+}
+
+// show is P3 to P5 for a version whose chunks are all there.
+func (c *commit) show(ctx context.Context, old record.Head, v registers.Version, entries []placement.Entry) error {
 	body, err := c.putBody(ctx, c.repo, c.digest, c.id, &placement.Body{Document: c.document, Entries: entries})
 	if err != nil {
 		return err

@@ -208,6 +208,12 @@ type candidate struct {
 	chunks []int
 }
 
+// may tells repositories that who asks may read.
+func (q *search) may(repo string) bool {
+	r, err := name.ParseRepo(repo)
+	return err == nil && q.policy.Allow(q.principal, r, access.Read) == nil
+}
+
 // candidates asks the index for versions that may place open chunks, the best
 // first.
 func (q *search) candidates(ctx context.Context) []*candidate {
@@ -219,7 +225,7 @@ func (q *search) candidates(ctx context.Context) []*candidate {
 	for n, i := range wanted {
 		ask[n] = q.digests[i]
 	}
-	hints, err := q.Index.Lookup(ctx, ask)
+	hints, err := q.Index.Lookup(ctx, ask, Reach{Near: q.repo.Namespace, May: q.may})
 	if err != nil {
 		q.Logger.WarnContext(ctx, "chunk index failed: chunks that are there will be uploaded again", "error", err)
 		return nil

@@ -74,10 +74,10 @@ func (o *outgoing) frames(ctx context.Context) ([]Frame, error) {
 	}
 	if whole {
 		if enc, ok := o.fresh(ctx, int(o.Length-o.Length/16)); ok {
-			return o.one(enc), nil
+			return counted(o.one(enc), nil, &o.counters.sentFresh)
 		}
 		r, err := o.OpenChunk(ctx, o.Located)
-		return []Frame{{o.Digest, o.Length, r}}, err
+		return counted([]Frame{{o.Digest, o.Length, r}}, err, &o.counters.sentWhole)
 	}
 	if !o.wish.Deltas {
 		return o.anew(ctx)
@@ -88,13 +88,14 @@ func (o *outgoing) frames(ctx context.Context) ([]Frame, error) {
 	}
 	if len(c.parts) > 1 || c.anchor != nil { // else no delta can be shorter
 		if enc, ok := o.fresh(ctx, c.bytes-1); ok {
-			return o.one(enc), nil
+			return counted(o.one(enc), nil, &o.counters.sentFresh)
 		}
 	}
 	if c.anchor != nil && c.bytes > int(c.anchor.Length)+int(c.anchor.Length)/8 && o.afford(1+len(o.entry.Closure), 1) {
 		return o.anew(ctx)
 	}
-	return c.open(ctx, o.Blobs)
+	frames, err := c.open(ctx, o.Blobs)
+	return counted(frames, err, &o.counters.sentStored)
 }
 
 func frameOf(d chunker.Digest, enc []byte) Frame {
@@ -109,12 +110,16 @@ func (o *outgoing) anew(ctx context.Context) ([]Frame, error) {
 	if err != nil {
 		return nil, err
 	}
-	return o.one(enc), nil
+	return counted(o.one(enc), nil, &o.counters.sentAnew)
 }
 
 // afford spends the caller's budget on work of that much.
 func (o *outgoing) afford(decoded, made int) bool {
-	return o.budget.Take(o.principal.Subject, deltas.CostOf(o.plain, decoded, made))
+	if o.budget.Take(o.principal.Subject, deltas.CostOf(o.plain, decoded, made)) {
+		return true
+	}
+	o.counters.unaffordable.Add(1)
+	return false
 }
 
 // closed is a stored chunk with the bases that its caller lacks.
@@ -183,7 +188,7 @@ func (o *outgoing) fresh(ctx context.Context, limit int) (enc []byte, ok bool) {
 	if !o.wish.Deltas || held == nil || held.Digest == o.Digest || limit <= 0 {
 		return nil, false
 	}
-	pair := deltas.Pair{Chunk: o.Digest, Base: held.Digest}
+	pair := deltas.Pair{Chunk: o.Digest, Base: held.Digest, Namespace: o.repo.Namespace}
 	if enc, ok := o.recent.Get(pair); ok {
 		return o.lend(enc, limit)
 	}

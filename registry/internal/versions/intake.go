@@ -30,9 +30,32 @@ func (s *Service) intake(ctx context.Context, p access.Principal, id string, src
 
 // store stores verified chunks, and adds what that brought.
 func (n *intake) store(ctx context.Context, chunks []verified, got *openapi.Received) error {
-	more, err := n.putFresh(ctx, n.rec.Attempt, n.upload, chunks)
-	got.New += more.New
-	got.Stored += more.Stored
+	return n.within(ctx, chunks, func() (int64, error) {
+		more, err := n.putFresh(ctx, n.rec.Attempt, n.upload, chunks)
+		got.New += more.New
+		got.Stored += more.Stored
+		return more.Stored, err
+	})
+}
+
+// within stores chunks as far as the namespace has room for them. put returns how many
+// bytes it has stored.
+func (n *intake) within(ctx context.Context, chunks []verified, put func() (int64, error)) error {
+	push := quotaPush(n.upload.id, n.rec)
+	var plain, encoded int64
+	for i := range chunks {
+		plain += int64(chunks[i].plain)
+		encoded += int64(len(chunks[i].Bytes))
+	}
+	if err := n.Quota.Take(ctx, push, plain, encoded); err != nil {
+		return err
+	}
+	stored, err := put()
+	if err != nil {
+		n.Quota.Give(push, plain, encoded)
+	} else if stored < encoded { // some were there already
+		n.Quota.Give(push, 0, encoded-stored)
+	}
 	return err
 }
 
@@ -41,13 +64,14 @@ func (n *intake) store(ctx context.Context, chunks []verified, got *openapi.Rece
 func (n *intake) verify(ctx context.Context, e Encoded) (verified, error) {
 	base, err := baseOf(e.Bytes)
 	if err != nil || base.IsZero() {
-		return e.verify()
+		v, err := e.verify()
+		return counted(v, err, &n.counters.receivedWhole)
 	}
 	v, err := n.delta(ctx, e, base)
 	if errors.Is(err, errNoBase) {
 		err = openapi.Errorf(openapi.CodeNoBase, "chunk %s: the chunk that it is a delta of cannot be used: send the chunks whole", e.Digest.Short())
 	}
-	return v, err
+	return counted(v, err, &n.counters.receivedDelta)
 }
 
 // errNoBase reports a delta whose base is not there, or not for who sends it, or that
@@ -76,7 +100,7 @@ func (n *intake) delta(ctx context.Context, e Encoded, base chunker.Digest) (ver
 	if err != nil {
 		return verified{}, err
 	}
-	n.recent.Put(deltas.Pair{Chunk: e.Digest, Base: base}, e.Bytes)
+	n.recent.Put(deltas.Pair{Chunk: e.Digest, Base: base, Namespace: n.rec.Namespace}, e.Bytes)
 	if n.foreign(n.src) || n.upload.absent(&b.entries[i]) {
 		v.take(desk.Whole(plain, b.types[i]))
 	} else {
@@ -101,6 +125,7 @@ func (n *intake) find(ctx context.Context, e Encoded, base chunker.Digest) (b *b
 	}
 	bases := len(b.entries[i].Closure)
 	if !n.budget.Take(n.principal.Subject, deltas.CostOf(size, bases+2, min(bases+1, 2))) {
+		n.counters.unaffordable.Add(1)
 		return nil, 0, errNoBase
 	}
 	return b, i, nil

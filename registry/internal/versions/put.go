@@ -93,12 +93,15 @@ func (s *Service) PutDelta(ctx context.Context, p access.Principal, id string, d
 	if err != nil {
 		return openapi.Received{}, err
 	}
-	made, err := s.putOwn(ctx, n.rec.Attempt, n.upload, v)
+	err = n.within(ctx, []verified{v}, func() (int64, error) {
+		made, err := s.putOwn(ctx, n.rec.Attempt, n.upload, v)
+		if made {
+			got.New, got.Stored = 1, int64(len(v.Bytes))
+		}
+		return got.Stored, err
+	})
 	if err != nil {
 		return openapi.Received{}, fmt.Errorf("store chunk %s: %w", d.Short(), err)
-	}
-	if made {
-		got.New, got.Stored = 1, int64(len(v.Bytes))
 	}
 	return got, nil
 }

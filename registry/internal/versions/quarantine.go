@@ -242,7 +242,7 @@ func (s *Service) sound(ctx context.Context, l Located) (Located, error) {
 	if !bad.covers(&l.entry) {
 		return l, nil
 	}
-	hints, err := s.Index.Lookup(ctx, []chunker.Digest{l.Digest})
+	hints, err := s.Index.Lookup(ctx, []chunker.Digest{l.Digest}, Reach{Near: l.repo.Namespace})
 	if err != nil || len(hints) != 1 {
 		hints = [][]Source{nil} // the index is only a hint
 	}

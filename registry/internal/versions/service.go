@@ -62,6 +62,10 @@ type Config struct {
 	// Known is set where other replicas commit versions too; nil where this process is
 	// the only one.
 	Known Known
+	// Quota bounds what namespaces hold; nil for nothing that does.
+	Quota Quota
+	// Protections say which tags only admins set; nil for none.
+	Protections Protections
 	// TagChanged is told of every change of a tag, once it is durable; nil for
 	// nobody. Those who move one tag at the same time may be told of in another
 	// order. It does not wait for anything.
@@ -73,8 +77,15 @@ type Config struct {
 type Index interface {
 	// Add notes that a version of repo places these chunks.
 	Add(ctx context.Context, repo string, version chunker.Digest, chunks []chunker.Ref) error
-	// Lookup returns, for each digest, versions that may place it, the best first.
-	Lookup(ctx context.Context, digests []chunker.Digest) ([][]Source, error)
+	// Lookup returns, for each digest, versions that may place it, the best first. It
+	// does not depend on versions outside the reach.
+	Lookup(ctx context.Context, digests []chunker.Digest, reach Reach) ([][]Source, error)
+}
+
+// Reach says which versions are of use to who looks for chunks.
+type Reach struct {
+	Near string                 // the namespace whose versions are the best
+	May  func(repo string) bool // tells repositories that are of use; nil for all
 }
 
 // Source is a version that may place a chunk.
@@ -108,6 +119,7 @@ type Service struct {
 	desks      *deltas.Desks
 	budget     *deltas.Budget
 	recent     *deltas.Recent
+	counters   counters
 }
 
 // New returns a Service.
@@ -129,6 +141,9 @@ func New(c Config) *Service {
 	}
 	if c.Desks == 0 {
 		c.Desks = runtime.GOMAXPROCS(0)
+	}
+	if c.Quota == nil {
+		c.Quota = unlimited{}
 	}
 	if c.Rand == nil {
 		c.Rand = rand.Reader

@@ -17,7 +17,7 @@ import (
 type forgetful struct{}
 
 func (forgetful) Add(context.Context, string, chunker.Digest, []chunker.Ref) error { return nil }
-func (forgetful) Lookup(_ context.Context, d []chunker.Digest) ([][]versions.Source, error) {
+func (forgetful) Lookup(_ context.Context, d []chunker.Digest, _ versions.Reach) ([][]versions.Source, error) {
 	return make([][]versions.Source, len(d)), nil
 }
 

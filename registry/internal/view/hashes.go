@@ -36,9 +36,16 @@ type hashes struct {
 
 	mu      sync.Mutex // protects what follows; never held across a call
 	closed  bool
-	known   map[chunker.Digest]map[string]string // by path
-	count   int                                  // of all in known
-	running map[chunker.Digest]*job
+	known   map[version]map[string]string // by path
+	count   int                           // of all in known
+	running map[version]*job
+}
+
+// version is one of a repository: what is known of an equal one of another would tell
+// that there is one.
+type version struct {
+	repo   name.Repo
+	digest chunker.Digest
 }
 
 // job is a version that is being hashed.
@@ -51,7 +58,7 @@ type job struct {
 func newHashes(s *versions.Service) *hashes {
 	h := &hashes{
 		service: s, slots: semaphore.NewWeighted(hashing), wait: hashWait,
-		known: map[chunker.Digest]map[string]string{}, running: map[chunker.Digest]*job{},
+		known: map[version]map[string]string{}, running: map[version]*job{},
 	}
 	h.ctx, h.stop = context.WithCancel(context.Background())
 	return h
@@ -69,7 +76,8 @@ func (h *hashes) close() {
 // of returns the sha256 of the files of a version by their paths, or none if they
 // would take too long. The caller has read the version.
 func (h *hashes) of(ctx context.Context, repo name.Repo, d chunker.Digest) (map[string]string, error) {
-	if sums := h.remembered(d); sums != nil {
+	of := version{repo, d}
+	if sums := h.remembered(of); sums != nil {
 		return sums, nil
 	}
 	p := access.FromContext(ctx)
@@ -78,9 +86,9 @@ func (h *hashes) of(ctx context.Context, repo name.Repo, d chunker.Digest) (map[
 		return nil, err
 	}
 	if ok {
-		return h.remember(d, list), nil
+		return h.remember(of, list), nil
 	}
-	j := h.join(p, repo, d)
+	j := h.join(p, of)
 	if j == nil {
 		return nil, nil
 	}
@@ -94,15 +102,15 @@ func (h *hashes) of(ctx context.Context, repo name.Repo, d chunker.Digest) (map[
 	}
 }
 
-func (h *hashes) remembered(d chunker.Digest) map[string]string {
+func (h *hashes) remembered(of version) map[string]string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.known[d]
+	return h.known[of]
 }
 
 // remember keeps what is known of a version, instead of all others if there is no
 // room for more.
-func (h *hashes) remember(d chunker.Digest, list openapi.FileHashes) map[string]string {
+func (h *hashes) remember(of version, list openapi.FileHashes) map[string]string {
 	sums := make(map[string]string, len(list.Files))
 	for _, f := range list.Files {
 		sums[f.Path] = f.SHA256
@@ -113,28 +121,28 @@ func (h *hashes) remember(d chunker.Digest, list openapi.FileHashes) map[string]
 		clear(h.known)
 		h.count = 0
 	}
-	if h.known[d] == nil {
+	if h.known[of] == nil {
 		h.count += len(sums)
 	}
-	h.known[d] = sums
+	h.known[of] = sums
 	return sums
 }
 
 // join has a version hashed, once however many want it; nil after close.
-func (h *hashes) join(p access.Principal, repo name.Repo, d chunker.Digest) *job {
+func (h *hashes) join(p access.Principal, of version) *job {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.closed || h.running[d] != nil {
-		return h.running[d]
+	if h.closed || h.running[of] != nil {
+		return h.running[of]
 	}
 	late, over := context.WithTimeout(h.ctx, h.wait)
 	j := &job{done: make(chan struct{}), late: late.Done()}
-	h.running[d] = j
+	h.running[of] = j
 	h.work.Go(func() {
 		defer over()
-		j.sums = h.compute(p, repo, d)
+		j.sums = h.compute(p, of)
 		h.mu.Lock()
-		delete(h.running, d)
+		delete(h.running, of)
 		h.mu.Unlock()
 		close(j.done)
 	})
@@ -143,14 +151,14 @@ func (h *hashes) join(p access.Principal, repo name.Repo, d chunker.Digest) *job
 
 // compute returns nil for a version that cannot be hashed: whoever reads its files
 // learns why.
-func (h *hashes) compute(p access.Principal, repo name.Repo, d chunker.Digest) map[string]string {
+func (h *hashes) compute(p access.Principal, of version) map[string]string {
 	if h.slots.Acquire(h.ctx, 1) != nil {
 		return nil
 	}
 	defer h.slots.Release(1)
-	list, err := h.service.FileHashes(h.ctx, p, repo, d)
+	list, err := h.service.FileHashes(h.ctx, p, of.repo, of.digest)
 	if err != nil {
 		return nil
 	}
-	return h.remember(d, list)
+	return h.remember(of, list)
 }
