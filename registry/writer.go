@@ -1,14 +1,12 @@
 package registry
 
 import (
-	"crypto/rand"
 	"path/filepath"
 	"time"
 
 	"github.com/ingot-ml/ingot/registry/hub"
 	"github.com/ingot-ml/ingot/registry/internal/access"
 	"github.com/ingot-ml/ingot/registry/internal/commits"
-	"github.com/ingot-ml/ingot/registry/internal/grants"
 	"github.com/ingot-ml/ingot/registry/internal/ingest"
 	"github.com/ingot-ml/ingot/registry/internal/publish"
 )
@@ -31,8 +29,7 @@ func (r *Registry) writer(policy access.Policy) (hub.Writer, error) {
 	}
 	r.ingest = store
 	r.commits = commits.New(r.service, store, r.config.Logger)
-	r.grants = grants.New(grants.Config{Registers: r.place.registers, Now: time.Now, Rand: rand.Reader})
 	return publish.New(publish.Config{
-		Versions: r.service, Ingest: store, Commits: r.commits, Grants: r.grants, Policy: policy, Logger: r.config.Logger,
+		Versions: r.service, Ingest: store, Commits: r.commits, Grants: r.grants, Valid: r.control.valid, Policy: policy, Logger: r.config.Logger,
 	}), nil
 }

@@ -31,7 +31,7 @@ func (r *Registry) xet(policy access.Policy, source catalog.Source) (_ *cas.Serv
 		return nil, nil
 	}
 	r.xorbs, err = cas.New(cas.Config{
-		Source: source, Versions: r.service, Files: r.ingest, Grants: r.grants, Registers: r.place.registers, Policy: policy,
+		Source: source, Versions: r.service, Files: r.ingest, Grants: r.grants, Valid: r.control.valid, Registers: r.place.registers, Policy: policy,
 		Dir: filepath.Join(r.place.folder, xorbsFolder), Limit: r.config.Arrivals, Address: r.config.XetAddress,
 		Replicas:  r.place.shared() && !r.config.Alone,
 		WriteOnly: r.config.Xet == XetWrite, Now: time.Now, Rand: rand.Reader, Logger: r.config.Logger,

@@ -93,9 +93,16 @@ func (h *Hub) translated(r *http.Request, e *openapi.Error) *problem {
 		return h.noRepo(r)
 	case openapi.CodeUnauthorized:
 		return &problem{http.StatusUnauthorized, "", "Invalid credentials in Authorization header"}
+	case openapi.CodeForbidden:
+		if who := h.identify(r); who.Controlled && !who.Known && !isUpload(r.URL.EscapedPath()) {
+			return unknown
+		}
 	}
 	return &problem{e.Code.Status(), "", e.Message}
 }
+
+// unknown is for who has to say who they are.
+var unknown = &problem{http.StatusUnauthorized, "", "Invalid username or password."}
 
 // noRepo tells that a repository is not there. As on the Hub, callers who did not say
 // who they are may find it once they do.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry/catalog"
 )
 
@@ -13,6 +14,10 @@ type Identity struct {
 	Name string
 	// Known is false for callers who did not say who they are.
 	Known bool
+	// Reads is set for who may nowhere write.
+	Reads bool
+	// Controlled is set where it matters who asks, so that who is not known is to say so.
+	Controlled bool
 }
 
 // Config is what a Hub works with.
@@ -72,6 +77,9 @@ func Owns(path string) bool {
 
 // gitInfo is in the path of requests for large files.
 const gitInfo = ".git/info/lfs/"
+
+// Refuse answers a request whose credentials are wrong.
+func (h *Hub) Refuse(w http.ResponseWriter, r *http.Request, e *openapi.Error) { h.fail(w, r, e) }
 
 // ServeHTTP implements http.Handler.
 func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -12,6 +12,9 @@ import (
 	"github.com/ingot-ml/ingot/registry/name"
 )
 
+// isUpload tells the addresses at which uploads are taken, whose token says who asks.
+func isUpload(path string) bool { return strings.HasSuffix(path, ".git/info/lfs/objects/upload") }
+
 // upload takes a file or a part of one at an address that batch has told, or puts the
 // parts together. The address says all: whose upload it is, and of what.
 func (c *call) upload(repo name.Repo) error {

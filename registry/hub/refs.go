@@ -76,10 +76,10 @@ func (c *call) whoami() error {
 	return c.reads(func() error {
 		who := c.identify(c.r)
 		if !who.Known {
-			return &problem{http.StatusUnauthorized, "", "Invalid username or password."}
+			return unknown
 		}
 		role := "read"
-		if c.config.Writer != nil {
+		if c.config.Writer != nil && !who.Reads {
 			role = "write"
 		}
 		return c.answer(http.StatusOK, map[string]any{

@@ -42,6 +42,7 @@ const (
 
 var (
 	errNoPath   = &problem{codeUnsupported, "no such path here", http.StatusNotFound}
+	errGuest    = &problem{codeUnauthorized, "this registry wants to know who asks: log in with any name, and a token as the password", http.StatusUnauthorized}
 	errReadOnly = &problem{codeUnsupported, "OCI clients can only read here: store models with ingot push or ingot import", http.StatusMethodNotAllowed}
 )
 
@@ -54,6 +55,9 @@ func noManifest(format string, args ...any) error {
 // fail answers with what an error is to the caller.
 func (v *View) fail(w http.ResponseWriter, r *http.Request, err error) {
 	p := v.told(r, err)
+	if (p.Code == codeNameUnknown || p.Code == codeDenied) && v.guest(r) {
+		p = errGuest
+	}
 	switch p.status {
 	case http.StatusUnauthorized:
 		w.Header().Set("Www-Authenticate", `Basic realm="ingot"`)

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry/catalog"
 	"github.com/ingot-ml/ingot/registry/name"
 )
@@ -20,6 +21,9 @@ type Config struct {
 	// Location returns the address at which a blob can be read without credentials by
 	// whoever may make the request; nil is the path of the request.
 	Location func(*http.Request) string
+	// Guest tells requests of who should say who they are; nil is nobody. What they may
+	// not read is answered so.
+	Guest func(*http.Request) bool
 	// Logger gets faults, which are not the caller's; nil is silence.
 	Logger *slog.Logger
 }
@@ -29,6 +33,7 @@ type View struct {
 	source   catalog.Source
 	commits  func(ctx context.Context, repo name.Repo, limit int) ([]string, error)
 	location func(*http.Request) string
+	guest    func(*http.Request) bool
 	logger   *slog.Logger
 	index    *index
 	sums     *sums
@@ -59,11 +64,14 @@ func (t turns) leave() { <-t }
 // New returns a View.
 func New(c Config) *View {
 	v := &View{
-		source: c.Source, commits: c.Commits, location: c.Location, logger: c.Logger,
+		source: c.Source, commits: c.Commits, location: c.Location, guest: c.Guest, logger: c.Logger,
 		index: newIndex(maxIndexed), sums: newSums(maxSums), scanning: make(turns, maxScans), hashing: make(turns, maxHashes),
 	}
 	if v.location == nil {
 		v.location = func(r *http.Request) string { return r.URL.EscapedPath() }
+	}
+	if v.guest == nil {
+		v.guest = func(*http.Request) bool { return false }
 	}
 	if v.commits == nil {
 		v.commits = func(context.Context, name.Repo, int) ([]string, error) { return nil, nil }
@@ -79,6 +87,12 @@ const root = "/v2"
 
 // Owns tells whether a path, escaped, is one of the View's.
 func Owns(path string) bool { return path == root || strings.HasPrefix(path, root+"/") }
+
+// Refuse answers a request whose credentials are wrong.
+func (v *View) Refuse(w http.ResponseWriter, r *http.Request, e *openapi.Error) {
+	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
+	v.fail(w, r, e)
+}
 
 // ServeHTTP implements http.Handler.
 func (v *View) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -102,6 +116,9 @@ func (v *View) serve(w http.ResponseWriter, r *http.Request) error {
 	}
 	parts := strings.Split(strings.TrimPrefix(r.URL.EscapedPath(), root), "/")[1:]
 	if len(parts) == 0 || len(parts) == 1 && parts[0] == "" {
+		if v.guest(r) { // clients ask this to know whether to send what they know
+			return errGuest
+		}
 		return sendDocument(w, r, mediaJSON, []byte("{}"))
 	}
 	if len(parts) != 4 {

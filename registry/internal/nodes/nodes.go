@@ -31,6 +31,7 @@ type Nodes struct {
 
 // node is the last report of one.
 type node struct {
+	by      access.Principal
 	seen    time.Time
 	until   time.Time
 	report  openapi.NodeReport // not changed
@@ -43,10 +44,11 @@ func New(policy access.Policy, now func() time.Time) *Nodes {
 	return &Nodes{policy: policy, now: now, mostNodes: openapi.MaxNodes, mostWeight: maxBytes, nodes: map[string]*node{}}
 }
 
-// Report puts what a node says in the place of what it has said before. The report
-// is not changed afterwards. Errors are *openapi.Error: CodeBadName,
-// CodeBadRequest, CodeTooLarge and CodeBusy, when there are too many nodes.
-func (n *Nodes) Report(called string, r openapi.NodeReport) error {
+// Report puts what a node says in the place of what it has said before. Of what it
+// holds, that counts which p may read. The report is not changed afterwards. Errors are
+// *openapi.Error: CodeBadName, CodeBadRequest, CodeTooLarge, CodeForbidden for a node
+// that is somebody else's, and CodeBusy, when there are too many nodes.
+func (n *Nodes) Report(p access.Principal, called string, r openapi.NodeReport) error {
 	if err := name.CheckNode(called); err != nil {
 		return openapi.Errorf(openapi.CodeBadName, "%v", err)
 	}
@@ -54,9 +56,10 @@ func (n *Nodes) Report(called string, r openapi.NodeReport) error {
 	if err != nil {
 		return err
 	}
+	repos = n.readable(p, &r, repos)
 	now := n.now()
 	next := &node{
-		seen: now, until: now.Add(time.Duration(r.TTL) * time.Second),
+		by: p, seen: now, until: now.Add(time.Duration(r.TTL) * time.Second),
 		report: r, repos: repos, weighed: weigh(called, &r),
 	}
 	n.mu.Lock()
@@ -64,6 +67,9 @@ func (n *Nodes) Report(called string, r openapi.NodeReport) error {
 	n.sweep(now)
 	old := 0
 	if before := n.nodes[called]; before != nil {
+		if !before.over(now) && !n.owns(p, before) {
+			return openapi.Errorf(openapi.CodeForbidden, "node %s: somebody else reports it: choose another name", called)
+		}
 		old = before.weighed
 	} else if len(n.nodes) >= n.mostNodes {
 		return openapi.Errorf(openapi.CodeBusy, "the registry knows %d nodes, and no more fit: try again later", len(n.nodes))
@@ -86,8 +92,27 @@ func weigh(called string, r *openapi.NodeReport) int {
 	return total
 }
 
-// Forget forgets a node. CodeNotFound tells one that is not known.
-func (n *Nodes) Forget(called string) error {
+// readable leaves out of a report what p may not read, and returns the repositories of
+// the rest.
+func (n *Nodes) readable(p access.Principal, r *openapi.NodeReport, repos []name.Repo) []name.Repo {
+	models, kept := make([]openapi.NodeResident, 0, len(repos)), repos[:0]
+	for i, repo := range repos {
+		if n.policy.Allow(p, repo, access.Read) == nil {
+			models, kept = append(models, r.Models[i]), append(kept, repo)
+		}
+	}
+	r.Models = models
+	return kept
+}
+
+// owns reports whether p may speak of a node: who reports it, and who runs the registry.
+func (n *Nodes) owns(p access.Principal, known *node) bool {
+	return known.by.Subject == p.Subject || n.policy.Allow(p, name.Repo{}, access.Admin) == nil
+}
+
+// Forget forgets a node. CodeNotFound tells one that is not known, and CodeForbidden one
+// that is somebody else's.
+func (n *Nodes) Forget(p access.Principal, called string) error {
 	if err := name.CheckNode(called); err != nil {
 		return openapi.Errorf(openapi.CodeBadName, "%v", err)
 	}
@@ -98,12 +123,16 @@ func (n *Nodes) Forget(called string) error {
 	if known == nil || known.over(now) {
 		return openapi.Errorf(openapi.CodeNotFound, "node %s: not found", called)
 	}
+	if !n.owns(p, known) {
+		return openapi.Errorf(openapi.CodeForbidden, "node %s: somebody else reports it", called)
+	}
 	n.drop(called, known)
 	return nil
 }
 
-// List returns the nodes by name, with the versions that p may read. A repository
-// that is not empty narrows it to nodes that hold versions of it, and to these.
+// List returns the nodes by name that hold versions which p may read, with these, and
+// those that p may speak of. A repository that is not empty narrows it to nodes that hold
+// versions of it, and to these.
 func (n *Nodes) List(p access.Principal, repo string) (openapi.NodeList, error) {
 	var only name.Repo
 	if repo != "" {
@@ -125,7 +154,7 @@ func (n *Nodes) List(p access.Principal, repo string) (openapi.NodeList, error) 
 	for called, known := range live {
 		info := openapi.NodeInfo{Name: called, Seen: known.seen.UTC(), NodeReport: known.report}
 		info.Models = n.visible(p, known, only)
-		if repo == "" || len(info.Models) > 0 {
+		if repo == "" && n.owns(p, known) || len(info.Models) > 0 {
 			list.Nodes = append(list.Nodes, info)
 		}
 	}

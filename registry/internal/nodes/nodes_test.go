@@ -12,13 +12,15 @@ import (
 	"github.com/ingot-ml/ingot/chunker"
 	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry/internal/access"
-	"github.com/ingot-ml/ingot/registry/name"
 )
 
 // clock is a time that only moves when told to.
 type clock struct{ at time.Time }
 
 func (c *clock) now() time.Time { return c.at }
+
+// alice reports nodes.
+var alice = access.Principal{Subject: "alice", Scopes: "*:pull"}
 
 func newNodes() (*Nodes, *clock) {
 	c := &clock{time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
@@ -36,7 +38,7 @@ func report(ttl int, refs ...string) openapi.NodeReport {
 
 func tell(t *testing.T, n *Nodes, called string, r openapi.NodeReport) {
 	t.Helper()
-	if err := n.Report(called, r); err != nil {
+	if err := n.Report(alice, called, r); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -89,37 +91,65 @@ func TestReportsEnd(t *testing.T) {
 	if got := known(t, n, access.Anonymous, ""); got != "long" {
 		t.Errorf("%q, want long", got)
 	}
-	if err := n.Forget("short"); !errors.Is(err, &openapi.Error{Code: openapi.CodeNotFound}) {
+	if err := n.Forget(alice, "short"); !errors.Is(err, &openapi.Error{Code: openapi.CodeNotFound}) {
 		t.Errorf("got %v, want not_found", err)
 	}
 	tell(t, n, "long", report(30))
 	if len(n.nodes) != 1 {
 		t.Errorf("%d nodes are kept, want 1", len(n.nodes))
 	}
-	if err := n.Forget("long"); err != nil || n.weight != 0 {
+	if err := n.Forget(alice, "long"); err != nil || n.weight != 0 {
 		t.Errorf("%v, and %d bytes are left", err, n.weight)
 	}
 }
 
 func TestOnlyWhatMayBeRead(t *testing.T) {
 	c := &clock{}
-	n := New(only{}, c.now)
-	tell(t, n, "a", report(10, "acme/x:main", "corp/y:main"))
+	n := New(access.NewScoped(), c.now)
+	report := report(10, "acme/x:main", "corp/y:main", "secret/z:main")
+	if err := n.Report(access.Principal{Subject: "node", Scopes: "acme/*:pull corp/*:pull"}, "a", report); err != nil {
+		t.Fatal(err)
+	}
+	acme := access.Principal{Subject: "acme", Scopes: "acme/*:pull"}
 	for repo, want := range map[string]string{"": "a acme/x:main", "acme/x": "a acme/x:main", "corp/y": ""} {
-		if got := known(t, n, access.Principal{Subject: "acme"}, repo); got != want {
+		if got := known(t, n, acme, repo); got != want {
 			t.Errorf("%q: %q, want %q", repo, got, want)
 		}
 	}
+	for subject, scopes := range map[string]string{"other": "other/*:admin", "secret": "secret/*:pull", "nobody": ""} {
+		if got := known(t, n, access.Principal{Subject: subject, Scopes: scopes}, ""); got != "" {
+			t.Errorf("%s sees %q: a node that holds nothing for it, or what its reporter may not know of", subject, got)
+		}
+	}
+	if got := known(t, n, access.Principal{Subject: "root", Scopes: "*:admin"}, ""); got != "a acme/x:main corp/y:main" {
+		t.Errorf("who runs the registry sees %q", got)
+	}
 }
 
-// only lets a principal read the namespace that has its name.
-type only struct{}
-
-func (only) Allow(p access.Principal, repo name.Repo, a access.Action) error {
-	if a == access.Read && repo.Namespace == p.Subject {
-		return nil
+// TestOwner lets one subject speak of a node, until it has been silent.
+func TestOwner(t *testing.T) {
+	c := &clock{}
+	n := New(access.NewScoped(), c.now)
+	mallory, root := access.Principal{Subject: "mallory", Scopes: "*:push"}, access.Principal{Subject: "root", Scopes: "*:admin"}
+	tell(t, n, "a", report(10))
+	forbidden := &openapi.Error{Code: openapi.CodeForbidden}
+	if err := n.Report(mallory, "a", report(10)); !errors.Is(err, forbidden) {
+		t.Errorf("another's node is reported: %v", err)
 	}
-	return access.ErrDenied
+	if err := n.Forget(mallory, "a"); !errors.Is(err, forbidden) {
+		t.Errorf("another's node is forgotten: %v", err)
+	}
+	if got := known(t, n, alice, ""); got != "a" {
+		t.Errorf("who reports sees %q", got)
+	}
+	if err := n.Forget(root, "a"); err != nil {
+		t.Error(err)
+	}
+	tell(t, n, "a", report(10))
+	c.at = c.at.Add(10 * time.Second)
+	if err := n.Report(mallory, "a", report(10)); err != nil {
+		t.Errorf("a node that is silent: %v", err)
+	}
 }
 
 func TestBounds(t *testing.T) {
@@ -128,14 +158,14 @@ func TestBounds(t *testing.T) {
 	tell(t, n, "a", report(10))
 	tell(t, n, "b", report(20))
 	busy := &openapi.Error{Code: openapi.CodeBusy}
-	if err := n.Report("c", report(10)); !errors.Is(err, busy) {
+	if err := n.Report(alice, "c", report(10)); !errors.Is(err, busy) {
 		t.Errorf("a third of two nodes: %v, want busy", err)
 	}
 	tell(t, n, "a", report(10)) // is known
 	c.at = c.at.Add(10 * time.Second)
 	tell(t, n, "c", report(10)) // a is over
 	n.mostWeight = n.weight
-	if err := n.Report("b", report(10, "acme/x:main")); !errors.Is(err, busy) {
+	if err := n.Report(alice, "b", report(10, "acme/x:main")); !errors.Is(err, busy) {
 		t.Errorf("more than fits: %v, want busy", err)
 	}
 	if got := known(t, n, access.Anonymous, ""); got != "b c" {
@@ -168,7 +198,7 @@ func TestBadReports(t *testing.T) {
 		"two lines":         {"a", with(func(r *openapi.NodeReport) { r.Address = "x\ny" }), openapi.CodeBadRequest},
 		"a long program":    {"a", with(func(r *openapi.NodeReport) { r.Program = strings.Repeat("1", 65) }), openapi.CodeBadRequest},
 	} {
-		if err := n.Report(tc.node, tc.report); !errors.Is(err, &openapi.Error{Code: tc.want}) {
+		if err := n.Report(alice, tc.node, tc.report); !errors.Is(err, &openapi.Error{Code: tc.want}) {
 			t.Errorf("%s: got %v, want %s", what, err, tc.want)
 		}
 	}
@@ -178,7 +208,7 @@ func TestBadReports(t *testing.T) {
 	if _, err := n.List(access.Anonymous, "acme"); !errors.Is(err, &openapi.Error{Code: openapi.CodeBadName}) {
 		t.Errorf("list: got %v, want bad_name", err)
 	}
-	if err := n.Forget("a/b"); !errors.Is(err, &openapi.Error{Code: openapi.CodeBadName}) {
+	if err := n.Forget(alice, "a/b"); !errors.Is(err, &openapi.Error{Code: openapi.CodeBadName}) {
 		t.Errorf("forget: got %v, want bad_name", err)
 	}
 }
@@ -190,13 +220,13 @@ func TestConcurrently(t *testing.T) {
 		wg.Go(func() {
 			for range 100 {
 				called := fmt.Sprint("node", i)
-				if err := n.Report(called, report(10, "acme/x:main")); err != nil {
+				if err := n.Report(alice, called, report(10, "acme/x:main")); err != nil {
 					t.Error(err)
 				}
 				if _, err := n.List(access.Anonymous, ""); err != nil {
 					t.Error(err)
 				}
-				if err := n.Forget(called); err != nil {
+				if err := n.Forget(alice, called); err != nil {
 					t.Error(err)
 				}
 			}

@@ -41,6 +41,8 @@ type Config struct {
 	Commits  *commits.Service
 	Grants   *grants.Grants
 	Policy   access.Policy
+	// Valid returns nil if who was permitted an upload may still make it; nil lets all.
+	Valid  func(context.Context, access.Principal) error
 	Logger   *slog.Logger
 	// Good is for how long an upload is permitted; 0 is DefaultGood.
 	Good time.Duration
@@ -87,8 +89,12 @@ func (w *Publisher) exists(ctx context.Context, p access.Principal, repo name.Re
 	return len(list.Versions) > 0, err
 }
 
-// Delete implements hub.Repos. What was uploaded goes too.
+// Delete implements hub.Repos. What was uploaded goes too. Who may not delete all of it
+// deletes nothing.
 func (w *Publisher) Delete(ctx context.Context, repo name.Repo) error {
+	if p := access.FromContext(ctx); w.Policy.Allow(p, repo, access.Delete) != nil {
+		return openapi.Errorf(openapi.CodeForbidden, "%s: %s may not delete here", repo, p.Subject)
+	}
 	uploads, err := repo.Uploads()
 	if err != nil {
 		return openapi.Errorf(openapi.CodeBadName, "%v", err)

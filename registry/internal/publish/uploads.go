@@ -44,7 +44,7 @@ const purpose = "upload"
 // claims are what a grant for an upload says.
 type claims struct {
 	hub.Upload
-	Subject string `json:"sub"`
+	Who access.Principal `json:"who"`
 }
 
 // Permit implements hub.Uploads.
@@ -53,7 +53,7 @@ func (w *Publisher) Permit(ctx context.Context, u hub.Upload) (string, error) {
 	if w.Policy.Allow(p, u.Repo, access.Push) != nil {
 		return "", openapi.Errorf(openapi.CodeForbidden, "%s: %s may not push here", u.Repo, p.Subject)
 	}
-	return w.Grants.Sign(ctx, purpose, claims{u, p.Subject}, w.Good)
+	return w.Grants.Sign(ctx, purpose, claims{u, p}, w.Good)
 }
 
 // Permitted implements hub.Uploads.
@@ -62,7 +62,12 @@ func (w *Publisher) Permitted(ctx context.Context, token string) (context.Contex
 	if err := w.Grants.Check(ctx, purpose, token, &c); err != nil {
 		return ctx, hub.Upload{}, err
 	}
-	return access.NewContext(ctx, access.Principal{Subject: c.Subject}), c.Upload, nil
+	if w.Valid != nil {
+		if err := w.Valid(ctx, c.Who); err != nil {
+			return ctx, hub.Upload{}, err
+		}
+	}
+	return access.NewContext(ctx, c.Who), c.Upload, nil
 }
 
 // Put implements hub.Uploads. A part is an object of the same repository, whose tag is

@@ -130,7 +130,7 @@ type Source struct {
 var _ catalog.Source = (*Source)(nil)
 
 // keeper is who keeps what arrives.
-var keeper = access.Principal{Subject: "upstream"}
+var keeper = access.Principal{Subject: "upstream", Scopes: "*:push"}
 
 // New returns a Source. The caller closes it.
 func New(c Config) (*Source, error) {

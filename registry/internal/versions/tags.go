@@ -84,6 +84,9 @@ func (s *Service) setTag(ctx context.Context, p access.Principal, repo name.Repo
 			return openapi.Tag{}, err
 		}
 		if branch := rec.Branch || to.Branch; rec.Digest != d.String() || rec.Branch != branch {
+			if err := s.maySet(ctx, p, repo, tag, rec.Digest != ""); err != nil {
+				return openapi.Tag{}, err
+			}
 			rec.Prev, rec.Digest, rec.By, rec.At, rec.Branch = rec.Digest, d.String(), p.Subject, s.Now().UTC(), branch
 			if v, err = s.swapTag(ctx, repo, tag, v, &rec); isConflict(err) {
 				continue
@@ -205,7 +208,7 @@ func (s *Service) DeleteTag(ctx context.Context, p access.Principal, repo name.R
 	if err := name.CheckTag(tag); err != nil {
 		return openapi.Errorf(openapi.CodeBadName, "%v", err)
 	}
-	if err := s.allowed(p, repo, access.Delete, tagName(repo, tag)); err != nil {
+	if err := s.allowed(p, repo, access.Push, tagName(repo, tag)); err != nil {
 		return err
 	}
 	for range rounds {
@@ -218,6 +221,9 @@ func (s *Service) DeleteTag(ctx context.Context, p access.Principal, repo name.R
 			return notFound("%s:%s: not found", repo, tag)
 		}
 		if err := checkExpect(repo, tag, rec.Digest, expect, ""); err != nil {
+			return err
+		}
+		if err := s.maySet(ctx, p, repo, tag, true); err != nil {
 			return err
 		}
 		rec.Prev, rec.Digest, rec.By, rec.At, rec.Branch = rec.Digest, "", p.Subject, s.Now().UTC(), false
