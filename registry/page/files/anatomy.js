@@ -42,27 +42,45 @@ export const degrees = [0.002, 0.01, 0.05, 0.2, 0.5, Infinity];
 /** degree is the step of the scale that a sum with changed bytes has. */
 export const degree = (sum) => degrees.findIndex((top) => heat(sum) < top);
 
-const plain = /^(weight|bias|layer|self|block|module|base_layer|default)$/;
+const plain = /^(\*|weight|bias|layer|self|block|module|base_layer|default|dense|fc|linear|wi|wo)$/;
+
+// What models call the parts of a block, and what people do, in the order in which data
+// goes through them.
+const roles = [
+	["qkv", /(^|\.)(qkv|qkv_proj|query_key_value|attn_qkv|c_attn|in_proj_weight)(\.|$)/],
+	["q", /(^|\.)(q|wq|q_proj|query|attn_q)(\.|$)/],
+	["k", /(^|\.)(k|wk|k_proj|key|attn_k)(\.|$)/],
+	["v", /(^|\.)(v|wv|v_proj|value|attn_v)(\.|$)/],
+	["o", /(^|\.)(o|o_proj|out_proj|attn_output|attention\.output|attn\.c_proj|attention\.dense|attention\.wo|self_attention\.dense)(\.|$)/],
+	["router", /(^|\.)(router|ffn_gate_inp|moe\.gate|block_sparse_moe\.gate)(\.|$)/],
+	["gate", /(^|\.)(gate|gate_proj|w1|ffn_gate|ffn_gate_exps)(\.|$)/],
+	["gate, up", /(^|\.)(gate_up|gate_up_proj)(\.|$)/],
+	["up", /(^|\.)(up|up_proj|w3|ffn_up|ffn_up_exps|fc1|c_fc|dense_h_to_4h|intermediate)(\.|$)/],
+	["down", /(^|\.)(down|down_proj|w2|ffn_down|ffn_down_exps|fc2|mlp\.c_proj|dense_4h_to_h|output)(\.|$)/],
+];
+
+// The scales of norms are no parts that data is multiplied with.
+const norm = /norm|(^|[._])ln(_|\d|\.|$)/i;
+
+/** rank is the place of a role in its block; those that nobody knows follow, norms are last. */
+function rank(name) {
+	if (norm.test(name)) return roles.length + 1;
+	const at = roles.findIndex(([, names]) => names.test(name));
+	return at < 0 ? roles.length : at;
+}
 
 /** label is what a person calls a role: "self_attn.q_proj.weight" is "q". */
 export function label(name) {
-	const words = name.split(".").filter((w) => w !== "*" && !plain.test(w));
+	if (norm.test(name)) return "norm";
+	const known = roles[rank(name)];
+	if (known) return known[0];
+	const words = name.split(".").filter((w) => !plain.test(w));
 	const last = words.at(-1) ?? name;
-	return last.replace(/_?(proj|projection|weight)$/, "").replace(/layer_?norm$/i, "norm") || last;
-}
-
-// The order in which data goes through a block, as models call the parts; others follow.
-const order = ["qkv", "query_key_value", "q", "query", "c_attn", "k", "key", "v", "value", "o", "out", "attention.output", "router",
-	"gate", "gate_up", "up", "fc1", "c_fc", "dense_h_to_4h", "intermediate", "down", "fc2", "dense_4h_to_h", "output"];
-
-function rank(name) {
-	const words = name.split(".");
-	const known = [label(name), ...words].map((w) => order.indexOf(w)).find((at) => at >= 0);
-	return known ?? order.length;
+	return last.replace(/_?(proj|projection|weight)$/, "") || last;
 }
 
 // What is smaller than this part of its block is gathered in one cell.
-const small = 0.012;
+const small = 0.001;
 
 /**
  * sections are runs of layers: blocks that are alike ({ blocks: true, roles, columns }),
@@ -96,7 +114,7 @@ function section(layers, blocks) {
 		roles.push({
 			name: rest.length === 1 ? rest[0][0] : "norms, biases and the like",
 			bytes: rest.reduce((sum, [, n]) => sum + n, 0),
-			label: rest.length === 1 ? label(rest[0][0]) : rest.every(([name]) => /norm|ln_|\.ln/i.test(name)) ? "norms" : "rest",
+			label: rest.length === 1 ? label(rest[0][0]) : rest.every(([name]) => norm.test(name)) ? "norms" : "rest",
 			of: (r) => names.has(r),
 		});
 	}

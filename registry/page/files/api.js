@@ -33,10 +33,30 @@ export function fresh(path) {
 }
 
 /** forget drops all that is kept: another person reads from now on. */
-export const forget = () => kept.clear();
+export function forget() {
+	kept.clear();
+	renewed = undefined;
+}
 
-/** ask sends one request and returns its document, undefined for an empty one. */
+let renewed; // what was done about a session that has ended
+
+/**
+ * ask sends one request and returns its document, undefined for an empty one. A session
+ * that has ended is refused even what anybody may read: it is dropped, once, and the
+ * question asked again.
+ */
 export async function ask(path, options) {
+	try {
+		return await once(path, options);
+	} catch (e) {
+		if (e.status !== 401 || options !== undefined) throw e;
+		renewed ??= once("v1/session", { method: "DELETE" }).catch(() => null);
+		await renewed;
+		return once(path);
+	}
+}
+
+async function once(path, options) {
 	let answer;
 	try {
 		answer = await fetch(new URL(path, root), options);

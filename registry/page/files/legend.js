@@ -9,7 +9,7 @@ import { bytes, percent } from "./words.js";
 const why = { asked: "chosen", parent: "its parent", before: "the one before it", kin: "like it" };
 
 /** legend explains the map of a version; pointing at a version shows what is shared with it alone. */
-export function legend(anatomy, sum, here) {
+export function legend(anatomy, sum, here, keep) {
 	const sources = anatomy.sources.map((source, i) => ({ source, i, n: sum.from[i] ?? 0 })).filter(({ n }) => n > 0);
 	const only = (kind) => (e) => {
 		const map = e.currentTarget.closest(".map-section")?.querySelector(".map");
@@ -23,5 +23,6 @@ export function legend(anatomy, sum, here) {
 			h("span", { class: "soft" }, why[source.why] ?? ""), h("span", { class: "n" }, h("b", {}, percent(n, sum.bytes)), ` ${bytes(n)}`))))) : null,
 		h("div", {}, sum.changed > 0 ? [h("h3", {}, "Changed: values that differ"),
 			h("ol", { class: "scale" }, degrees.map((top, i) => h("li", {}, h("i", { class: `swatch heat${i}` }), top === Infinity ? "more" : `< ${top * 100} %`)))] : null,
-		sum.fresh > 0 ? h("ul", { class: "sources" }, item("new", h("i", { class: "swatch new" }), "new, in none of them", h("span", { class: "n" }, h("b", {}, percent(sum.fresh, sum.bytes)), ` ${bytes(sum.fresh)}`))) : null));
+		sum.fresh > 0 ? h("ul", { class: "sources" }, item("new", h("i", { class: "swatch new" }), "new, in none of them", h("span", { class: "n" }, h("b", {}, percent(sum.fresh, sum.bytes)), ` ${bytes(sum.fresh)}`))) : null),
+		h("button", { class: "plain keep", onclick: keep }, "Save picture"));
 }

@@ -5,7 +5,7 @@ import { heights, whole } from "./anatomy.js";
 
 const gap = 1.5; // between cells
 const apart = 9; // between sections
-const room = { least: 3.5, most: 120 }; // of a block, along
+const room = { least: 3.5, most: 160 }; // of a block, along
 
 /**
  * plan returns { cells: [{ x, y, w, h, sum, layer, role, column, row }], labels, columns,

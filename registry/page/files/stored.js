@@ -3,7 +3,7 @@
 import { h } from "./dom.js";
 import { get } from "./api.js";
 import * as places from "./places.js";
-import { bytes, many, percent } from "./words.js";
+import { ago, bytes, many, moment, percent } from "./words.js";
 
 /** stored reads and draws the encodings of a version, and who has signed it. */
 export async function stored(name, id, anatomy) {
@@ -26,5 +26,5 @@ export async function stored(name, id, anatomy) {
 function signatures(answer) {
 	const list = answer.signatures ?? [];
 	return h("section", {}, h("h2", {}, "Signatures"), list.length === 0 ? h("p", { class: "soft" }, "Nobody has signed it.")
-		: h("ul", {}, list.map((s) => h("li", {}, h("code", {}, s.key_id ?? s.key ?? s.id ?? ""), " ", h("span", { class: "soft" }, [s.by, s.at ?? s.created].filter(Boolean).join(", "))))));
+		: h("ul", {}, list.map((s) => h("li", {}, h("code", {}, s.key || "a key without a name"), " ", h("span", { class: "soft", title: moment(s.created) }, `brought by ${s.by} ${ago(s.created)}`)))));
 }

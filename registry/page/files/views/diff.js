@@ -22,7 +22,7 @@ export async function diff({ query, go }) {
 		form(a, b, go),
 		same ? h("p", { class: "big" }, "They are the same, byte for byte.")
 			: h("p", {}, h("b", {}, bytes(d.bytes_new)), " of ", h("b", {}, bytes(all)), " are not in ", h("a", { href: places.version(left.repo, d.a) }, ref(left, d.a)), ` already, ${percent(d.bytes_new, all)}: ${many(d.chunks_new, "chunk")}.`),
-		anatomy?.layers.length ? figure(anatomy, left.repo) : null,
+		anatomy?.layers.length ? figure(anatomy, left.repo, right.tag ? [right.tag] : []) : null,
 		changes("Files", d.files, (f) => [h("td", {}, h("code", {}, f.path)), h("td", { class: "n" }, bytes(f.size))], (f) => f.path),
 		changes("Tensors", d.tensors, (t) => [h("td", {}, h("code", {}, t.name)), h("td", {}, t.dtype), h("td", {}, t.shape.join(" × ")), h("td", { class: "n" }, bytes(t.bytes))], (t) => t.name));
 }

@@ -27,7 +27,7 @@ export async function version({ name, rev, query, go }) {
 		crumbs(name), head(rev, id, entry, tags),
 		facts(name, anatomy, entry),
 		command(`ingot pull ${name}${tags.length ? `:${isDigest(rev) ? tags[0] : rev}` : `@${id}`}`),
-		picture(name, rev, model, anatomy, against, go),
+		picture(name, rev, model, anatomy, tags, against, go),
 		panels(name, id, anatomy));
 }
 
@@ -49,8 +49,8 @@ function facts(name, anatomy, entry) {
 }
 
 /** picture is the map, with a choice of what the version is compared with. */
-function picture(name, rev, model, anatomy, against, go) {
-	return figure(anatomy, name, beside(name, rev, model, anatomy, against, go));
+function picture(name, rev, model, anatomy, tags, against, go) {
+	return figure(anatomy, name, tags, beside(name, rev, model, anatomy, against, go));
 }
 
 /** beside lets one choose what the version is compared with. */
