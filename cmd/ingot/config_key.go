@@ -30,10 +30,14 @@ const (
 	kindHubs    = "URL|NAMESPACE=URL"
 	kindFiles   = "FILE|NAMESPACE=FILE"
 	kindHosts   = "HOST"
+
+	kindNetworks = "NETWORK"
+
+	kindPatterns = "PATTERN"
 )
 
 // several are the kinds of which each flag adds to what was given before.
-var several = []string{kindNames, kindBudgets, kindHubs, kindFiles, kindHosts}
+var several = []string{kindNames, kindBudgets, kindHubs, kindFiles, kindHosts, kindPatterns, kindNetworks}
 
 // numbers are the kinds that a number in a file can be.
 var numbers = []string{kindSize, kindCount, kindMode, kindBudgets}

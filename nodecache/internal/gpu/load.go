@@ -8,6 +8,7 @@ import (
 
 	"github.com/ingot-ml/ingot/nodecache/internal/ledger"
 	"github.com/ingot-ml/ingot/openapi"
+	"github.com/ingot-ml/ingot/openapi/trace"
 )
 
 // Load brings a version onto the GPU beside what is there, and waits for room until
@@ -134,7 +135,10 @@ func (d *Device) load(ctx context.Context, t *turn, v Version, held *Held, o Ord
 	if err != nil {
 		return nil, err
 	}
-	if err := d.make(ctx, im, held, o, r); err != nil {
+	making, span := trace.Start(ctx, "gpu load")
+	err = d.make(making, im, held, o, r)
+	span.End(err)
+	if err != nil {
 		d.undo(im)
 		return nil, err
 	}

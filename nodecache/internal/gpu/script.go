@@ -8,6 +8,7 @@ import (
 	"github.com/ingot-ml/ingot/nodecache/internal/ledger"
 	"github.com/ingot-ml/ingot/nodecache/internal/mover"
 	"github.com/ingot-ml/ingot/openapi"
+	"github.com/ingot-ml/ingot/openapi/trace"
 )
 
 // script is copies that are to be done together, as few and as large as can be.
@@ -104,8 +105,13 @@ const mostTries = 3
 
 // run does what a script says. Doing it again is no harm, so a mover that died is
 // no reason to give up.
-func (d *Device) run(ctx context.Context, s *script, waiting func(done, total int64), r *openapi.SwapReceipt) error {
+func (d *Device) run(ctx context.Context, s *script, waiting func(done, total int64), r *openapi.SwapReceipt) (err error) {
 	total := s.uploaded + s.within
+	ctx, span := trace.Start(ctx, "gpu copy")
+	span.Text("ingot.gpu", d.config.UUID)
+	span.Number("ingot.bytes.uploaded", s.uploaded)
+	span.Number("ingot.bytes.within", s.within)
+	defer func() { span.End(err) }()
 	for try := 1; ; try++ {
 		moved, err := d.config.Bus.Copy(ctx, s.copies, func(done int64) {
 			if waiting != nil {

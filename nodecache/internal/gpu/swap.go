@@ -8,6 +8,7 @@ import (
 
 	"github.com/ingot-ml/ingot/nodecache/internal/ledger"
 	"github.com/ingot-ml/ingot/openapi"
+	"github.com/ingot-ml/ingot/openapi/trace"
 )
 
 // swap is one version that comes in the place of another.
@@ -36,7 +37,10 @@ type receipt = openapi.SwapReceipt
 // error is ErrLost too, and they have been told.
 func (d *Device) Swap(ctx context.Context, from ledger.Key, to Version, o Order) (openapi.SwapReceipt, error) {
 	s := &swap{device: d, to: to, order: o, began: d.config.Now(), receipt: d.receipt(to)}
+	ctx, span := trace.Start(ctx, "gpu swap")
 	err := s.do(ctx, from)
+	span.Text("ingot.swap", string(s.Kind))
+	span.End(err)
 	s.TotalMS = milliseconds(d.config.Now().Sub(s.began))
 	if err != nil {
 		return s.receipt, fmt.Errorf("swap %s for %s on GPU %s: %w", from, to.Key, d.config.UUID, err)

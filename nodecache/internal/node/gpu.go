@@ -162,7 +162,7 @@ func (n *Node) hold(ctx context.Context, k ledger.Key, waiting func(done, total 
 
 // holdMissing leases a version in RAM that has to be brought.
 func (n *Node) holdMissing(ctx context.Context, k ledger.Key, waiting func(done, total int64)) error {
-	j := n.join(k, openapi.TierRAM, nil)
+	j := n.join(ctx, k, openapi.TierRAM, nil)
 	defer n.leave(j) // which leases it until then
 	if err := n.await(ctx, j, nil, waiting); err != nil {
 		return err

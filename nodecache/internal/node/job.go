@@ -13,6 +13,7 @@ import (
 	"github.com/ingot-ml/ingot/nodecache/internal/bell"
 	"github.com/ingot-ml/ingot/nodecache/internal/ledger"
 	"github.com/ingot-ml/ingot/openapi"
+	"github.com/ingot-ml/ingot/openapi/trace"
 	"github.com/ingot-ml/ingot/registry/manifest"
 )
 
@@ -72,15 +73,15 @@ func (a *arrivals) has(c uint32) bool {
 // errStopped reports what is asked of a node that stops.
 var errStopped = openapi.Errorf(openapi.CodeUnavailable, "the agent stops")
 
-// join returns the job that brings k into the tier, and begins it if need be. The
-// caller leaves it.
-func (n *Node) join(k ledger.Key, to openapi.Tier, first []string) *job {
+// join returns the job that brings k into the tier, and begins it if need be: in the
+// trace of who asked first. The caller leaves it.
+func (n *Node) join(asked context.Context, k ledger.Key, to openapi.Tier, first []string) *job {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	v := n.version(k)
 	j := v.jobs[to]
 	if j == nil {
-		ctx, cancel := context.WithCancel(n.ctx)
+		ctx, cancel := context.WithCancel(trace.Under(n.ctx, asked))
 		j = &job{
 			key: k, tier: to, first: first, cancel: cancel,
 			admitted: make(chan struct{}), done: make(chan struct{}),
@@ -134,7 +135,7 @@ func (n *Node) unlease(j *job) {
 func (n *Node) do(ctx context.Context, v *version, j *job) {
 	defer j.cancel()
 	began := n.config.Now()
-	err := n.load(ctx, v, j)
+	err := n.traced(ctx, v, j)
 	j.receipt.Version, j.receipt.Tier = j.key.Digest, j.tier
 	j.receipt.Seconds = n.config.Now().Sub(began).Seconds()
 	n.mu.Lock()

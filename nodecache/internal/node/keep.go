@@ -132,6 +132,11 @@ func (n *Node) keepOnce(m *model) (done bool, err error) {
 		}
 		return false, err
 	}
+	if !served {
+		if err := n.trusted(n.ctx, m.key(target)); err != nil && !n.overtaken(m, target) {
+			return false, err // what was served before still is
+		}
+	}
 	switch {
 	case served && behind:
 		err = n.follow(m)

@@ -131,7 +131,7 @@ func (n *Node) hit(k ledger.Key) {
 
 // lease leases a version that is to be in RAM as a whole.
 func (n *Node) lease(ctx context.Context, o LeaseOrder, k ledger.Key, stays <-chan struct{}, waiting func(done, total int64)) (*Lease, error) {
-	j := n.join(k, openapi.TierRAM, o.First)
+	j := n.join(ctx, k, openapi.TierRAM, o.First)
 	until := stays
 	if o.Mode == openapi.LeaseStream && stays == nil {
 		until = j.admitted

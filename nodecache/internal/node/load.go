@@ -170,9 +170,12 @@ func (n *Node) fill(j *job, m *manifest.Manifest, r load.Result) {
 	j.receipt.BytesReused = r.Sources.Disk + r.Sources.RAM
 }
 
-// manifest returns the document of a version, from memory, the disk or the
-// registry.
+// manifest returns the document of a version that may be loaded, from memory, the disk
+// or the registry.
 func (n *Node) manifest(ctx context.Context, k ledger.Key) (*manifest.Manifest, error) {
+	if err := n.trusted(ctx, k); err != nil {
+		return nil, err
+	}
 	if m, err := n.manifestHere(k); err == nil {
 		return m, nil
 	}
@@ -184,7 +187,16 @@ func (n *Node) manifest(ctx context.Context, k ledger.Key) (*manifest.Manifest, 
 	return m, err
 }
 
-// manifestHere is manifest without the registry.
+// trusted returns nil for a version that may be loaded.
+func (n *Node) trusted(ctx context.Context, k ledger.Key) error {
+	err := n.config.Trust.Check(ctx, k.Repo, k.Digest)
+	if errors.Is(err, client.ErrUnreachable) {
+		n.Reached(err)
+	}
+	return err
+}
+
+// manifestHere is manifest without the registry, of a version that was loaded before.
 func (n *Node) manifestHere(k ledger.Key) (*manifest.Manifest, error) {
 	n.mu.Lock()
 	var m *manifest.Manifest
@@ -211,6 +223,9 @@ func (n *Node) keepManifest(k ledger.Key, m *manifest.Manifest) error {
 	}
 	if err := n.config.Disk.PutManifest(k.Digest, doc); err != nil {
 		return fmt.Errorf("keep manifest %s: %w", k.Digest.Short(), err)
+	}
+	if err := n.config.Trust.Keep(k.Repo, k.Digest); err != nil {
+		return err
 	}
 	n.weighDocuments()
 	return nil

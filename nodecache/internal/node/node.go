@@ -17,6 +17,7 @@ import (
 	"github.com/ingot-ml/ingot/nodecache/internal/ledger"
 	"github.com/ingot-ml/ingot/nodecache/internal/load"
 	"github.com/ingot-ml/ingot/nodecache/internal/ram"
+	"github.com/ingot-ml/ingot/nodecache/internal/trust"
 	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry/manifest"
 	"github.com/ingot-ml/ingot/registry/name"
@@ -47,6 +48,8 @@ type Config struct {
 	High, Low     int64  // watermarks of the disk in bytes
 	Registry      Registry
 	RegistryURL   string
+	// Trust says which versions may be loaded; nil lets all pass.
+	Trust *trust.Gate
 	// Look asks the registry where a tag is, for who cannot wait long; nil without one.
 	Look     func(ctx context.Context, ref name.Ref) (chunker.Digest, error)
 	Wait     time.Duration // for a version that is not there

@@ -70,7 +70,7 @@ func (n *Node) want(ref name.Ref, k ledger.Key) {
 		return
 	}
 	m, before := n.aim(ref, k.Digest)
-	j := n.join(k, openapi.TierDisk, nil)
+	j := n.join(n.ctx, k, openapi.TierDisk, nil)
 	n.mu.Lock()
 	going := n.going(func() {
 		defer n.leave(j)

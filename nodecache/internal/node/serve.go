@@ -171,7 +171,7 @@ func (n *Node) bring(ctx context.Context, k ledger.Key, to openapi.Tier) (openap
 	if receipt, ok := n.present(k, to); ok {
 		return receipt, nil
 	}
-	j := n.join(k, to, nil)
+	j := n.join(ctx, k, to, nil)
 	defer n.leave(j)
 	if err := n.await(ctx, j, nil, nil); err != nil {
 		return openapi.LoadReceipt{}, err

@@ -164,6 +164,9 @@ func (n *Node) restoreModel(s modelState) {
 // restoreVersion admits a version to the disk of which all is there. The versions
 // come in the order in which they were used.
 func (n *Node) restoreVersion(k ledger.Key) error {
+	if err := n.config.Trust.CheckHere(k.Repo, k.Digest); err != nil {
+		return err
+	}
 	doc, err := n.config.Disk.Manifest(k.Digest)
 	if err != nil {
 		return err

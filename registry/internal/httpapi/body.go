@@ -19,16 +19,17 @@ import (
 // that comes in may not stop for longer than maxStall.
 const (
 	patience = time.Minute
-	slowest  = 64 << 10
 	maxStall = 30 * time.Second
+	// DefaultBodyRate is that of Callers.
+	DefaultBodyRate = 64 << 10
 )
 
 // maxWait is how long a request waits for memory before it is told to come back.
 const maxWait = 30 * time.Second
 
 // within returns until when a body of n bytes has to have moved.
-func within(n int64) time.Time {
-	return time.Now().Add(patience + time.Duration(n/slowest)*time.Second)
+func (a *API) within(n int64) time.Time {
+	return time.Now().Add(patience + time.Duration(n/a.callers.BodyRate)*time.Second)
 }
 
 // checkBody returns the length of the request's body, which must be of that
@@ -55,16 +56,27 @@ func (a *API) reserve(ctx context.Context, n int64) (release func(), err error) 
 	n = min(n, a.memory)
 	wait, cancel := context.WithTimeout(ctx, a.wait)
 	defer cancel()
+	give, err := a.shares.Acquire(wait, taker(ctx), n)
+	if err != nil {
+		a.observer.Limited(limitMemory)
+		return nil, openapi.Errorf(openapi.CodeBusy, "your share of the memory for uploads is in use: try again after a pause")
+	}
 	if err := a.budget.Acquire(wait, n); err != nil {
+		give()
 		return nil, openapi.Errorf(openapi.CodeBusy, "the memory for uploads is in use: try again after a pause")
 	}
-	return func() { a.budget.Release(n) }, nil
+	a.usage.memory.Add(n)
+	return func() {
+		a.usage.memory.Add(-n)
+		a.budget.Release(n)
+		give()
+	}, nil
 }
 
 // receive reads the body with read, which must return before its time is up.
 func (a *API) receive(c echo.Context, n int64, read func(io.Reader) error) error {
 	conn := http.NewResponseController(c.Response().Writer)
-	err := read(&arriving{c.Request().Body, conn, a.stall, within(n)})
+	err := read(&arriving{c.Request().Body, conn, a.stall, a.within(n)})
 	if err == nil {
 		// The connection is watched while the request is worked on: the deadline
 		// would end that work.
@@ -72,7 +84,7 @@ func (a *API) receive(c echo.Context, n int64, read func(io.Reader) error) error
 		return nil
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return openapi.Errorf(openapi.CodeBusy, "the body came too slowly: less than %d bytes a second", slowest)
+		return openapi.Errorf(openapi.CodeBusy, "the body came too slowly: less than %d bytes a second", a.callers.BodyRate)
 	}
 	return err
 }

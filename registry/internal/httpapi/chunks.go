@@ -107,6 +107,7 @@ func (a *API) stream(c echo.Context, media string, n int64, write func(io.Writer
 	c.Response().Header().Set("Content-Type", media)
 	if n >= 0 {
 		setLength(c, n)
+		a.allow(c, n)
 	}
 	c.Response().WriteHeader(http.StatusOK)
 	if c.Request().Method == http.MethodHead {

@@ -2,14 +2,13 @@ package httpapi
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"net/http"
-	"strings"
 
 	"github.com/labstack/echo/v4"
 
 	"github.com/ingot-ml/ingot/openapi"
+	"github.com/ingot-ml/ingot/openapi/trace"
 	"github.com/ingot-ml/ingot/registry/internal/blobs"
 )
 
@@ -23,11 +22,15 @@ func (a *API) fail(c echo.Context, err error) {
 	if c.Response().Committed || !meant && c.Request().Context().Err() != nil {
 		a.abort(c, err)
 	}
-	e := a.told(c, err)
-	if e.Code == openapi.CodeBusy || e.Code == openapi.CodeUnavailable {
-		c.Response().Header().Set("Retry-After", "1")
+	e := a.challenge(c, a.told(c, err))
+	if e.Code == openapi.CodeUnauthorized {
+		c.Response().Header().Set("WWW-Authenticate", wantsToken)
 	}
-	if err := sendJSON(c, e.Code.Status(), openapi.ErrorBody{Error: e}); err != nil {
+	if h := c.Response().Header(); h.Get("Retry-After") == "" && (e.Code == openapi.CodeBusy || e.Code == openapi.CodeUnavailable) {
+		h.Set("Retry-After", "1")
+	}
+	a.observer.Failed(e.Code)
+	if err := sendJSON(c, e.Code.Status(), openapi.ErrorBody{Error: e, RequestID: trace.Request(c.Request().Context())}); err != nil {
 		a.abort(c, err)
 	}
 }
@@ -41,7 +44,7 @@ func (a *API) told(c echo.Context, err error) *openapi.Error {
 	if e, ok := errors.AsType[*echo.HTTPError](err); ok {
 		return unrouted(e, c.Request())
 	}
-	id := strings.ToLower(rand.Text()[:10])
+	id := trace.Request(c.Request().Context())
 	switch {
 	case errors.Is(err, blobs.ErrNoSpace):
 		a.logFault(c, id, err)

@@ -21,7 +21,7 @@ type outgoing struct {
 	held      []versions.Located // what the caller has for each; nil for nothing
 	wish      versions.Wish
 	room      versions.Room
-	conn      *http.ResponseController
+	allow     func(n int64) // gives the caller time to take n bytes in
 }
 
 // outgoing reserves the memory that the chunks need until release: none as long as all
@@ -30,7 +30,7 @@ func (a *API) outgoing(c echo.Context, located, held []versions.Located, w versi
 	r := c.Request()
 	o = &outgoing{
 		service: a.service, principal: a.principal(r), located: located, held: held, wish: w,
-		conn: http.NewResponseController(c.Response().Writer),
+		allow: func(n int64) { a.allow(c, n) },
 	}
 	if held == nil && o.allWhole() {
 		return o, func() {}, nil
@@ -101,7 +101,9 @@ func (o *outgoing) send(ctx context.Context, w io.Writer, first []versions.Frame
 }
 
 // allow gives the caller time to take n bytes in. It fails as in arm.
-func (o *outgoing) allow(n int64) { _ = o.conn.SetWriteDeadline(within(n)) }
+func (a *API) allow(c echo.Context, n int64) {
+	_ = http.NewResponseController(c.Response().Writer).SetWriteDeadline(a.within(n))
+}
 
 func sendFrames(w io.Writer, frames []versions.Frame) error {
 	for _, f := range frames {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/labstack/echo/v4"
 )
@@ -33,11 +34,12 @@ func send(c echo.Context, status int, media string, b []byte) error {
 	return c.Blob(status, media, b)
 }
 
-// setLength announces a body of n bytes, and until when it has to be taken.
+// setLength announces a body of n bytes, and until when it has to be taken, unless its
+// sender says otherwise.
 func setLength(c echo.Context, n int64) {
 	c.Response().Header().Set("Content-Length", strconv.FormatInt(n, 10))
 	// It fails as in arm; net/http takes the deadline back when the answer is out.
-	_ = http.NewResponseController(c.Response().Writer).SetWriteDeadline(within(n))
+	_ = http.NewResponseController(c.Response().Writer).SetWriteDeadline(time.Now().Add(patience + time.Duration(n/DefaultBodyRate)*time.Second))
 }
 
 // done answers a request that has nothing to return.
