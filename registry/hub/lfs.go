@@ -220,6 +220,9 @@ func (c *call) verify(repo name.Repo) error {
 		return badRequest("the file with sha256 %s has %d bytes, not %d", o.OID, sizes[0], o.Size)
 	}
 	if sizes[0] < 0 {
+		if err := c.known(repo); err != nil {
+			return err
+		}
 		return &problem{http.StatusNotFound, "EntryNotFound", "nothing with sha256 " + o.OID + " was uploaded to " + repo.String()}
 	}
 	return c.done()

@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/http"
 	"time"
 
 	"golang.org/x/sync/semaphore"
 
+	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry/catalog"
 	"github.com/ingot-ml/ingot/registry/hub"
 	"github.com/ingot-ml/ingot/registry/internal/access"
@@ -144,7 +144,7 @@ func (s *Service) allow(p access.Principal, repo name.Repo, a access.Action) err
 		return nil
 	}
 	if a != access.Read && s.Policy.Allow(p, repo, access.Read) == nil {
-		return &failure{http.StatusForbidden, fmt.Sprintf("%s: %s may not %s here", repo, p.Subject, a)}
+		return openapi.Errorf(openapi.CodeForbidden, "%s: %s may not %s here", repo, p.Subject, a)
 	}
 	return fmt.Errorf("%s: %w", repo, catalog.ErrNoRepo)
 }

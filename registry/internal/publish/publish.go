@@ -43,7 +43,7 @@ type Config struct {
 	Policy   access.Policy
 	// Valid returns nil if who was permitted an upload may still make it; nil lets all.
 	Valid  func(context.Context, access.Principal) error
-	Logger   *slog.Logger
+	Logger *slog.Logger
 	// Good is for how long an upload is permitted; 0 is DefaultGood.
 	Good time.Duration
 }
