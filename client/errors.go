@@ -13,6 +13,8 @@ var (
 	// ErrUnreachable reports a registry that does not answer, or stopped to, for
 	// as long as the client is patient. It is transient.
 	ErrUnreachable = wire.ErrUnreachable
+	// ErrPlain reports a token that would have gone over plain HTTP to another machine.
+	ErrPlain = wire.ErrPlain
 	// ErrCorrupt reports bytes that are not what their name says.
 	ErrCorrupt = errors.New("corrupt")
 	// ErrInput reports a file or folder that cannot be pushed, and names it.

@@ -2,6 +2,8 @@ package client
 
 import (
 	"cmp"
+	"context"
+	"crypto/tls"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -33,6 +35,15 @@ type Options struct {
 	Patience time.Duration
 	// UserAgent is sent with every request; empty is "ingot".
 	UserAgent string
+	// Token returns what is shown to the registry, and to nobody else; nil, or an empty
+	// text, is nothing. It is asked before each attempt, so it should answer at once.
+	Token func(context.Context) (string, error)
+	// Insecure lets the token go over plain HTTP to another machine, where whoever is on
+	// the way can take it: otherwise that is ErrPlain.
+	Insecure bool
+	// TLS says whom to believe that it is the registry, for one of https; nil is what the
+	// system says. It does not count beside HTTP.
+	TLS *tls.Config
 }
 
 // Registry talks to one registry. It is safe for concurrent use.
@@ -46,14 +57,30 @@ type Registry struct {
 func New(base string, o Options) (*Registry, error) {
 	u, err := url.Parse(base)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return nil, fmt.Errorf("registry %.200q: want http://host:port", base)
+		return nil, fmt.Errorf("registry %.200q: want http://host:port", redacted(u, base))
+	}
+	if u.User != nil {
+		return nil, fmt.Errorf("registry %.200q: a password is not part of an address: give a token instead", u.Redacted())
 	}
 	patience := cmp.Or(max(0, o.Patience), DefaultPatience)
 	return &Registry{
-		wire:     wire.New(u, o.HTTP, cmp.Or(o.UserAgent, "ingot"), patience),
+		wire: wire.New(u, wire.Config{
+			HTTP: o.HTTP, TLS: o.TLS, UserAgent: cmp.Or(o.UserAgent, "ingot"), Token: o.Token, Insecure: o.Insecure, Patience: patience,
+		}),
 		parallel: min(cmp.Or(max(0, o.Parallel), DefaultParallel), maxParallel),
 	}, nil
 }
+
+// redacted is an address as people may see it.
+func redacted(u *url.URL, base string) string {
+	if u == nil || u.User == nil {
+		return base
+	}
+	return u.Redacted()
+}
+
+// Base returns the registry's address.
+func (r *Registry) Base() string { return r.wire.Base() }
 
 // Close closes the connections that no call uses.
 func (r *Registry) Close() { r.wire.Close() }

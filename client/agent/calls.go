@@ -93,9 +93,9 @@ func (a *Agent) send(ctx context.Context, method, path string, in any) (*http.Re
 	if in != nil {
 		q.Header.Set("Content-Type", "application/json")
 	}
-	r, err := a.http.Do(q)
+	r, err := a.do(q)
 	if err != nil {
-		return nil, a.explain(ctx, err)
+		return nil, err
 	}
 	if r.StatusCode != http.StatusOK {
 		defer func() { _ = r.Body.Close() }() // as in call

@@ -108,9 +108,9 @@ func (a *Agent) get(ctx context.Context, path, ranged string) (*http.Response, e
 	if ranged != "" {
 		q.Header.Set("Range", ranged)
 	}
-	r, err := a.http.Do(q)
+	r, err := a.do(q)
 	if err != nil {
-		return nil, a.explain(ctx, err)
+		return nil, err
 	}
 	if r.StatusCode == http.StatusOK || r.StatusCode == http.StatusPartialContent {
 		return r, nil
@@ -122,6 +122,10 @@ func (a *Agent) get(ctx context.Context, path, ranged string) (*http.Response, e
 		code = openapi.CodeNotFound
 	case r.StatusCode == http.StatusServiceUnavailable:
 		code = openapi.CodeUnavailable
+	case r.StatusCode == http.StatusUnauthorized:
+		code = openapi.CodeUnauthorized
+	case r.StatusCode == http.StatusForbidden:
+		code = openapi.CodeForbidden
 	}
 	message := r.Header.Get("X-Error-Message")
 	if message == "" {

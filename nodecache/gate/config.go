@@ -37,6 +37,13 @@ type Config struct {
 	Idle time.Duration
 	// Waiting is the most requests that are held at a time; 0 is DefaultWaiting.
 	Waiting int
+	// Local is a gate for the programs of this machine: requests that pages in a browser
+	// make are refused, unless the page is the service's own, and so are those sent to a
+	// name that is not known to lead here. Hosts are further such names, and Origins
+	// pages that may ask.
+	Local   bool
+	Hosts   []string
+	Origins []string
 	// Transport reaches the service; nil is TCP.
 	Transport http.RoundTripper
 	// Logger gets what happens; nil is silence.

@@ -9,6 +9,8 @@ import (
 	"net/http/httputil"
 	"sync"
 	"time"
+
+	"github.com/ingot-ml/ingot/nodecache/internal/guard"
 )
 
 // The paths that the gate answers itself.
@@ -33,6 +35,7 @@ type Gate struct {
 	metrics *metrics
 	scrape  http.Handler
 	apart   bool // metrics have an address of their own
+	guard   *guard.Guard
 }
 
 // New returns a gate that does nothing yet.
@@ -45,11 +48,17 @@ func New(c Config) (*Gate, error) {
 	g.metrics = newMetrics(g.barrier)
 	g.scrape = g.metrics.handler()
 	g.proxy = g.newProxy()
+	if c.Local {
+		g.guard = guard.New(guard.Config{Hosts: c.Hosts, Origins: c.Origins, OwnPages: true})
+	}
 	return g, nil
 }
 
 // ServeHTTP implements http.Handler.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, q *http.Request) {
+	if !g.lets(w, q) {
+		return
+	}
 	switch q.URL.Path {
 	case PathMetrics:
 		if g.apart {
@@ -67,6 +76,21 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	g.proxy.ServeHTTP(w, q)
 }
 
+// lets tells whether a request is to be answered, and if not says so.
+func (g *Gate) lets(w http.ResponseWriter, q *http.Request) bool {
+	if g.guard == nil {
+		return true
+	}
+	e := g.guard.Check(q)
+	if e == nil {
+		return true
+	}
+	g.c.Logger.Debug("request refused", "host", q.Host, "from", q.RemoteAddr, "err", e)
+	guard.Explain(w.Header(), e)
+	refuse(w, e.Code.Status(), e)
+	return false
+}
+
 // Serve holds the requests of l until ctx ends: then those that wait are sent away
 // and those under way get some time to end. Metrics are served on the listener of
 // that name, and at PathMetrics of l if that is nil. Serve closes both, and returns
@@ -81,7 +105,7 @@ func (g *Gate) Serve(ctx context.Context, l, metrics net.Listener) error {
 	running.Go(func() { g.keep(keeping) })
 	main, failed := g.server(requests, g), make(chan error, 2)
 	running.Go(func() { failed <- main.Serve(l) })
-	beside := g.server(requests, g.scrape)
+	beside := g.server(requests, http.HandlerFunc(g.serveMetrics))
 	if metrics != nil {
 		running.Go(func() { failed <- beside.Serve(metrics) })
 	}
@@ -95,6 +119,13 @@ func (g *Gate) Serve(ctx context.Context, l, metrics net.Listener) error {
 	enough()
 	running.Wait()
 	return err
+}
+
+// serveMetrics answers at the address of the metrics.
+func (g *Gate) serveMetrics(w http.ResponseWriter, q *http.Request) {
+	if g.lets(w, q) {
+		g.scrape.ServeHTTP(w, q)
+	}
 }
 
 // server returns a server whose requests end with ctx.

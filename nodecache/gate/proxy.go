@@ -119,10 +119,15 @@ func (g *Gate) sorry(w http.ResponseWriter, _ *http.Request, err error) {
 		w.Header().Set("Retry-After", strconv.Itoa(int(retryAfter.Seconds())))
 	}
 	g.c.Logger.Warn("request failed", "outcome", outcome, "err", err)
+	refuse(w, status, openapi.Errorf(openapi.CodeUnavailable, "%s", message))
+}
+
+// refuse answers with an error of the gate's own.
+func refuse(w http.ResponseWriter, status int, e *openapi.Error) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	// Whoever has gone away does not miss it.
-	_ = json.NewEncoder(w).Encode(openapi.ErrorBody{Error: openapi.Errorf(openapi.CodeUnavailable, "%s", message)})
+	_ = json.NewEncoder(w).Encode(openapi.ErrorBody{Error: e})
 }
 
 // outcomeOf says what became of a request, and whether it is worth another try.

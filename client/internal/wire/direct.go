@@ -120,11 +120,15 @@ func stay(ctx context.Context, onlyAPI bool) context.Context {
 	return context.WithValue(ctx, staysKey{}, onlyAPI)
 }
 
-// staying returns a client that is as the caller's, but hands over the redirects of
-// requests whose context says so.
-func staying(client *http.Client) *http.Client {
+// staying returns a client that is as the given one, but hands over the redirects of
+// requests whose context says so. Where it follows others, the token does not: the
+// library itself takes another port, and another scheme, for the same place.
+func (c *Caller) staying(client *http.Client) *http.Client {
 	own := *client
 	own.CheckRedirect = func(next *http.Request, via []*http.Request) error {
+		if !c.sameOrigin(next.URL) {
+			next.Header.Del("Authorization")
+		}
 		onlyAPI, stays := next.Context().Value(staysKey{}).(bool)
 		switch {
 		case stays && (!onlyAPI || next.Response.StatusCode == http.StatusTemporaryRedirect):

@@ -9,4 +9,6 @@
 //   - Nothing that an answer says of its length is trusted.
 //   - An address that a registry sends a caller to gets none of what is meant for the
 //     registry, and stands in no error.
+//   - A token goes to the registry's own scheme, host and port, and over plain HTTP to
+//     this machine alone unless told otherwise. It stands in no error either.
 package wire

@@ -42,7 +42,7 @@ func (*twoBytes) Close() error { return nil }
 // registry does not stall.
 func TestSlowReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := wire.New(&url.URL{Scheme: "http", Host: "registry"}, &http.Client{Transport: network{}}, "test", time.Second)
+		c := wire.New(&url.URL{Scheme: "http", Host: "registry"}, wire.Config{HTTP: &http.Client{Transport: network{}}, UserAgent: "test", Patience: time.Second})
 		asked := 0
 		err := c.Call(t.Context(), get, func(a wire.Answer) error {
 			asked++

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -30,24 +31,50 @@ type Caller struct {
 	base      *url.URL
 	client    *http.Client
 	agent     string
+	token     Token
+	insecure  bool
 	patience  time.Duration
 	stallBody time.Duration
 	direct    direct
 }
 
-// New returns a Caller of the registry at base. A nil client is one of
-// NewTransport. After its first failure a call is tried again for patience.
-func New(base *url.URL, client *http.Client, agent string, patience time.Duration) *Caller {
+// Config says how a Caller calls.
+type Config struct {
+	// HTTP makes the requests; nil is a client of NewTransport.
+	HTTP *http.Client
+	// TLS says whom to believe that it is the registry, where HTTP is nil; nil is what
+	// the system says.
+	TLS *tls.Config
+	// UserAgent is sent with every request.
+	UserAgent string
+	// Token is what is shown to the registry and to nobody else, asked for before each
+	// attempt; nil for nothing.
+	Token Token
+	// Insecure lets the token go over plain HTTP to another machine.
+	Insecure bool
+	// Patience is how long after its first failure a call is tried again.
+	Patience time.Duration
+}
+
+// New returns a Caller of the registry at base.
+func New(base *url.URL, config Config) *Caller {
+	client := config.HTTP
 	if client == nil {
+		transport := NewTransport()
+		transport.TLSClientConfig = config.TLS.Clone()
 		client = &http.Client{
-			Transport: NewTransport(),
+			Transport: transport,
 			// A redirect of an upload would send it twice. The only one that the API has
 			// is that of a Request with Direct.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		}
 	}
-	client = staying(client)
-	return &Caller{base: base, client: client, agent: agent, patience: patience, stallBody: stallBody}
+	c := &Caller{
+		base: base, agent: config.UserAgent, token: config.Token, insecure: config.Insecure,
+		patience: config.Patience, stallBody: stallBody,
+	}
+	c.client = c.staying(client)
+	return c
 }
 
 // NewTransport returns a transport for bodies of megabytes over few connections:
@@ -148,6 +175,11 @@ func (c *Caller) attempt(ctx context.Context, target string, q Request, read fun
 		return backoff.Permanent(fmt.Errorf("%s %s: %w", q.Method, target, err))
 	}
 	c.header(req, q)
+	if err := c.authorize(req); err != nil {
+		return err
+	}
+	span := traced(ctx, req)
+	defer func() { span.End(err) }()
 	if q.Body != nil {
 		up := newUpload(q.Body, w)
 		req.Body, req.ContentLength = up, int64(len(q.Body))

@@ -25,7 +25,7 @@ func caller(t *testing.T, patience time.Duration, h http.HandlerFunc) (*wire.Cal
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := wire.New(base, nil, "test", patience)
+	c := wire.New(base, wire.Config{UserAgent: "test", Patience: patience})
 	t.Cleanup(c.Close)
 	return c, s
 }
