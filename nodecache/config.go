@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"github.com/ingot-ml/ingot/openapi"
+	"github.com/ingot-ml/ingot/openapi/trace"
 	"github.com/ingot-ml/ingot/registry/name"
+	"github.com/ingot-ml/ingot/registry/signature"
 )
 
 // The defaults of a Config.
@@ -34,6 +36,8 @@ type Config struct {
 	// Advertise is where others reach the node's HTTP interface, for people; may be
 	// empty.
 	Advertise string
+	// Access says who may use the node over TCP, and what it shows to its registry.
+	Access Access
 	// Data is the folder of everything that the node keeps.
 	Data string
 
@@ -81,6 +85,10 @@ type Config struct {
 	// of Hugging Face clients; empty is one in Data. They count in the Disk budget.
 	Files string
 
+	// SignedBy are the keys one of which has to have signed a version before anything of
+	// it is loaded, of every repository that has none of its own; none loads all.
+	SignedBy []*signature.PublicKey
+
 	// Models are the versions that the node keeps.
 	Models []Model
 
@@ -109,6 +117,9 @@ type Model struct {
 	Device string
 	// Files keeps it as files, beside what its tier keeps.
 	Files bool
+	// SignedBy is as in Config, for all of the repository, or of the namespace that Match
+	// names; none is the Config's.
+	SignedBy []*signature.PublicKey
 	// Watch follows the tag.
 	Watch bool
 	// Pin keeps it in its tier whatever else wants the room.
@@ -135,5 +146,6 @@ func (c Config) withDefaults() Config {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
+	c.Logger = slog.New(trace.Logged(c.Logger.Handler()))
 	return c
 }

@@ -3,6 +3,7 @@ package nodecache
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"path/filepath"
 	"sync/atomic"
 	"time"
@@ -51,7 +52,7 @@ func Open(c Config) (*Node, error) {
 		}
 	}
 	n.api = nodeapi.New(nodeapi.Config{
-		Node: engine{n.engine, n.files.Load()}, Logger: n.config.Logger, Version: n.config.Version,
+		Node: engine{n.engine, n.files.Load()}, Logger: n.config.Logger, Version: n.config.Version, Guard: n.config.newGuard(),
 		Views: []nodeapi.View{{Owns: hub.Owns, Handler: newHub(n.source, n.config.Logger)}},
 	})
 	n.config.Logger.Info("node opened", "name", n.config.Name, "data", n.config.Data, "version", n.config.Version)
@@ -62,7 +63,11 @@ func (n *Node) openClient() (err error) {
 	if n.config.Registry == "" {
 		return nil
 	}
-	o := client.Options{Parallel: n.config.Parallel, Patience: patience, UserAgent: "ingot-agent/" + n.config.Version}
+	a := n.config.Access
+	o := client.Options{
+		Parallel: n.config.Parallel, Patience: patience, UserAgent: "ingot-agent/" + n.config.Version,
+		Token: a.Token, Insecure: a.Insecure, TLS: a.Authorities,
+	}
 	if n.client, err = client.New(n.config.Registry, o); err != nil {
 		return err
 	}
@@ -92,7 +97,7 @@ func (n *Node) openEngine() (err error) {
 		RAMLimits:  ledger.Limits{Bytes: c.RAM, Count: c.RAMModels},
 		High:       c.Disk / 100 * int64(c.High), Low: c.Disk / 100 * int64(c.Low),
 		GPUState: n.gpus.state, GPUMessage: n.gpus.message,
-		RegistryURL: c.Registry, Wait: c.Wait, IdleGPU: c.IdleGPU, IdleRAM: c.IdleRAM, IdleDisk: c.IdleDisk,
+		Trust: n.gate(), RegistryURL: c.Registry, Wait: c.Wait, IdleGPU: c.IdleGPU, IdleRAM: c.IdleRAM, IdleDisk: c.IdleDisk,
 		Models: c.models(), DropFiles: n.dropFiles, Moved: n.moved, Now: time.Now, Logger: c.Logger,
 	}
 	if n.client != nil {
@@ -125,6 +130,10 @@ func (m Model) model() node.Model {
 		IdleGPU: m.IdleGPU, IdleRAM: m.IdleRAM, IdleDisk: m.IdleDisk,
 	}
 }
+
+// Metrics answers what the node counts, in the form of Prometheus. Whoever serves it
+// decides who can reach it.
+func (n *Node) Metrics() http.Handler { return n.api.Metrics() }
 
 // Close closes what Open opened. Nobody may be served any more.
 func (n *Node) Close() error {

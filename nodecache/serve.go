@@ -24,7 +24,7 @@ func (n *Node) Serve(ctx context.Context, socket, tcp net.Listener) error {
 	server := n.server(working)
 	listeners := []net.Listener{socket}
 	if tcp != nil {
-		listeners = append(listeners, tcp)
+		listeners = append(listeners, n.config.Access.encrypted(tcp))
 	}
 	served := make(chan error, len(listeners))
 	var wg sync.WaitGroup

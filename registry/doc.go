@@ -4,8 +4,8 @@
 // Laws:
 //   - A data directory is used by one process at a time, and only if a registry
 //     made it.
-//   - Nothing controls access yet, so only this machine is served unless the
-//     operator says otherwise.
+//   - Where nothing controls access, or tokens could be read on their way, only this
+//     machine is served unless the operator says otherwise.
 //   - Every goroutine that is started here has ended when Close returns.
 //   - A registry whose registers failed to commit stops. What is on the disk is
 //     then found out by the next process.
@@ -20,9 +20,11 @@ package registry
 
 import (
 	"cmp"
+	"crypto/tls"
 	"log/slog"
 	"time"
 
+	"github.com/ingot-ml/ingot/openapi/trace"
 	"github.com/ingot-ml/ingot/registry/hub"
 	"github.com/ingot-ml/ingot/registry/internal/collect"
 	"github.com/ingot-ml/ingot/registry/internal/ingest"
@@ -53,6 +55,15 @@ type Config struct {
 	// Data is the directory of everything the registry keeps. It is made if need
 	// be. It must be on a local disk: locks and fsync have to work.
 	Data string
+	// TLS has the certificate of the address that Serve serves; nil is plain HTTP.
+	TLS *tls.Config
+	// Access is who may do what; empty is AccessOpen.
+	Access AccessMode
+	// Anonymous are patterns of the repositories that everybody may read, where others
+	// need a token: "public/*".
+	Anonymous []string
+	// OIDC are issuers whose tokens are taken for others, with access by tokens.
+	OIDC []Issuer
 	// Insecure allows Serve to listen where others can reach it, although nothing
 	// controls their access: they may read, write and delete everything.
 	Insecure bool
@@ -125,6 +136,12 @@ type Config struct {
 	// Alone promises that no other process writes to the store, which then need not
 	// have conditional writes that are atomic.
 	Alone bool
+	// Limits say how much each caller may ask for.
+	Limits
+	// AuditLog is the file to which it is added who did what; AuditStandard is the
+	// standard output, and empty is no such record. While it cannot be written, nothing
+	// is changed.
+	AuditLog string
 	// Logger gets a line for every request and every fault; nil is silence.
 	Logger *slog.Logger
 	// Version is the program's, as /healthz tells it.
@@ -136,8 +153,10 @@ func (c Config) withDefaults() Config {
 	c.Memory = cmp.Or(max(0, c.Memory), DefaultMemory)
 	c.PushTTL = cmp.Or(max(0, c.PushTTL), DefaultPushTTL)
 	c.Version = cmp.Or(c.Version, "unversioned")
+	c.HeaderTimeout = cmp.Or(max(0, c.HeaderTimeout), DefaultHeaderTimeout)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
+	c.Logger = slog.New(trace.Logged(c.Logger.Handler()))
 	return c
 }

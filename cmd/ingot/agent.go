@@ -27,9 +27,12 @@ it at once. It fetches only what the machine lacks, and programs on the machine 
 what is in memory, or on a GPU, without a copy. It prints one line when it is ready,
 and logs to standard error.
 
-Everybody who may write to the socket may use every model of the node. Over TCP
-there is no access control yet: only a loopback address is served unless --insecure
-is given.
+Everybody who may write to the socket may use every model of the node. Over TCP one
+needs a token of the file that --token-file names, if it names one: "Authorization:
+Bearer TOKEN", which clients of Hugging Face send as HF_TOKEN, and ingot's own find
+by the same file in INGOT_AGENT_TOKEN_FILE. An address that others can reach is served
+only with tokens and --tls-cert, unless --insecure is given. Pages in a browser are
+never answered, and neither are names that nobody has allowed.
 
 What a flag can say, a variable and a file can say too: --idle-ram is the variable
 INGOT_AGENT_IDLE_RAM and the key idle-ram of the YAML file that --config names. The
@@ -40,6 +43,9 @@ in any of them ends agent before it begins.
 With --json it prints, when it is ready:
   socket    where programs of this machine reach it
   address   where it listens for TCP, with the port that a :0 became; or empty
+  url       the same with its scheme, https with --tls-cert; or empty
+  admin_address
+            where --admin-listen is, or empty
   data      the folder of its data
   name      what it calls itself
 
@@ -78,6 +84,9 @@ With --json --print-config it prints, for each key:
 func (p *program) agent(ctx context.Context, c *agentConfig, logger *slog.Logger) (err error) {
 	told := c.nodeConfig()
 	told.Logger = logger
+	if told.Access.TLS, err = c.access.tls.server(&c.config, logger); err != nil {
+		return err
+	}
 	node, err := nodecache.Open(told)
 	if err != nil {
 		return err
@@ -87,7 +96,13 @@ func (p *program) agent(ctx context.Context, c *agentConfig, logger *slog.Logger
 	if err != nil {
 		return err
 	}
-	if err := p.printAgent(c, tcp); err != nil {
+	looked, err := openAdmin(c.admin, node.Metrics())
+	if err != nil {
+		return errors.Join(err, socket.Close(), closeListener(tcp))
+	}
+	looked.begin()
+	defer looked.close()
+	if err := p.printAgent(c, tcp, looked.address()); err != nil {
 		return errors.Join(err, socket.Close(), closeListener(tcp))
 	}
 	return node.Serve(ctx, socket, tcp)
@@ -114,19 +129,27 @@ func closeListener(l net.Listener) error {
 	return l.Close()
 }
 
+// url is an address with its scheme, if there is one.
+func (c *agentConfig) url(address string) string {
+	if address == "" {
+		return ""
+	}
+	return c.access.tls.scheme() + "://" + address
+}
+
 // printAgent tells whoever waits that the agent can be talked to: connections wait
 // in the listeners until it serves.
-func (p *program) printAgent(c *agentConfig, tcp net.Listener) error {
+func (p *program) printAgent(c *agentConfig, tcp net.Listener, admin string) error {
 	address := ""
 	if tcp != nil {
 		address = tcp.Addr().String()
 	}
 	if p.json {
-		return p.printJSON(map[string]string{"socket": c.socket, "address": address, "data": c.node.Data, "name": c.node.Name})
+		return p.printJSON(map[string]string{"socket": c.socket, "address": address, "url": c.url(address), "admin_address": admin, "data": c.node.Data, "name": c.node.Name})
 	}
 	also := ""
 	if address != "" {
-		also = " and http://" + address
+		also = " and " + c.url(address)
 	}
 	p.printf("ingot agent %s serves %s%s, its data in %s\n", c.node.Name, c.socket, also, c.node.Data)
 	return nil

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ingot-ml/ingot/client/agent"
+	"github.com/ingot-ml/ingot/client/credentials"
 	"github.com/ingot-ml/ingot/openapi"
 )
 
@@ -24,7 +25,12 @@ func agentFlag(cmd *cobra.Command, address *string) {
 
 // dialAgent returns a client of the agent at address, or of this user's.
 func (p *program) dialAgent(address string) (*agent.Agent, error) {
-	a, err := agent.New(cmp.Or(address, p.env(agent.EnvAddress), p.socketPath()), agent.Options{Client: "ingot"})
+	believed, err := p.believes(credentials.Entry{})
+	if err != nil {
+		return nil, err
+	}
+	o := agent.Options{Client: "ingot", Token: p.agentToken(), Insecure: believed.Insecure, TLS: believed.TLS}
+	a, err := agent.New(cmp.Or(address, p.env(agent.EnvAddress), p.socketPath()), o)
 	if err != nil {
 		return nil, usagef("%v; set it with --socket or %s", err, agent.EnvAddress)
 	}

@@ -150,15 +150,20 @@ func (c *config) loadFlags(flags *pflag.FlagSet) (first error) {
 	return first
 }
 
-// checkReach refuses an address that others can reach unless they may.
-func checkReach(listen, source, instead string, insecure bool) error {
+// reachable tells an address that others can reach.
+func reachable(listen string) (bool, error) {
 	host, _, err := net.SplitHostPort(listen)
 	if err != nil {
-		return usagef("listen %.80q: %v", listen, err)
+		return false, usagef("listen %.80q: %v", listen, err)
 	}
 	ip := net.ParseIP(host)
-	if insecure || host == "localhost" || ip != nil && ip.IsLoopback() {
-		return nil
+	return host != "localhost" && (ip == nil || !ip.IsLoopback()), nil
+}
+
+// checkReach refuses an address that others can reach unless they may.
+func checkReach(listen, source, instead string, insecure bool) error {
+	if others, err := reachable(listen); err != nil || !others || insecure {
+		return err
 	}
 	return usagef("listen %s (%s) can be reached by others, and there is no access control yet: use %s, or allow it with --insecure", listen, source, instead)
 }

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,9 +33,13 @@ type agentConfig struct {
 	socket   string // empty is the user's
 	mode     uint32 // of the socket
 	listen   string // empty is no address
+	admin    string // the same
 	insecure bool
+	access   agentAccess
 	form     string
 	models   []*modelConfig
+	signed   string // the file of keys; empty for none
+	vouched  string // the file of the token of an issuer; empty for none
 }
 
 // newAgentConfig returns the defaults.
@@ -44,8 +49,7 @@ func newAgentConfig() *agentConfig {
 		Wait: nodecache.DefaultWait, Poll: nodecache.DefaultPoll, Heartbeat: nodecache.DefaultHeartbeat,
 		Parallel: nodecache.DefaultParallel, GPUHeadroom: nodecache.DefaultGPUHeadroom, GPUSlice: nodecache.DefaultGPUSlice,
 	}}
-	keys := append(append(c.whereKeys(), c.tierKeys()...), c.gpuKeys()...)
-	keys = append(append(keys, c.timeKeys()...), c.log.keys()...)
+	keys := slices.Concat(c.whereKeys(), c.accessKeys(), c.trustKeys(), c.tierKeys(), c.gpuKeys(), c.timeKeys(), []*key{adminKey(&c.admin)}, c.log.keys())
 	c.config = newConfig("agent", "ram: 64GiB", keys...)
 	c.list = c.modelList()
 	return c
@@ -142,18 +146,25 @@ func parseNode(text string) (string, bool) { return text, nodeName.MatchString(t
 // settle replaces what depends on the process by what it means, and refuses what
 // does not go together.
 func (c *agentConfig) settle(p *program) error {
-	if c.listen != "" {
-		if err := checkReach(c.listen, c.source("listen"), "127.0.0.1:7071", c.insecure); err != nil {
-			return err
-		}
-	}
 	if err := p.settleData("agent", "node", &c.node.Data); err != nil {
 		return err
 	}
 	if err := c.settleRegistry(p); err != nil {
 		return err
 	}
+	if err := c.settleAccess(p); err != nil {
+		return err
+	}
+	if err := c.settleVouched(); err != nil {
+		return err
+	}
+	if err := checkAdmin(c.admin, c.source("admin-listen"), c.insecure); err != nil {
+		return err
+	}
 	if err := c.settleName(); err != nil {
+		return err
+	}
+	if err := c.readSigned(); err != nil {
 		return err
 	}
 	var err error

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/ingot-ml/ingot/registry"
@@ -41,7 +42,10 @@ type serveConfig struct {
 	log logConfig
 
 	listen   string
+	admin    string // empty is no address
+	tls      tlsConfig
 	upstream upstreamConfig
+	issuers  string          // path of a file; empty is none
 	registry registry.Config // an empty Data is the user's data folder, or with a Store found by the registry
 }
 
@@ -51,11 +55,10 @@ func newServeConfig() *serveConfig {
 		Memory: registry.DefaultMemory, PushTTL: registry.DefaultPushTTL,
 		DeltaCPU: registry.DefaultDeltaCPU, DeltaBytes: registry.DefaultDeltaBytes,
 		GCEvery: defaultGCEvery, GCGrace: registry.DefaultGCGrace, ScrubEvery: defaultScrub, CompactEvery: defaultCompact, UpstreamRefresh: defaultRefresh, Version: version,
-		Xet: registry.XetOn, Arrivals: registry.DefaultArrivals, HubPartSize: registry.DefaultHubPartSize,
+		Access: registry.AccessOpen, Xet: registry.XetOn, Arrivals: registry.DefaultArrivals, HubPartSize: registry.DefaultHubPartSize,
 	}}
-	keys := append(c.placeKeys(), c.accessKeys()...)
-	keys = append(append(keys, c.upstreamKeys()...), c.upkeepKeys()...)
-	keys = append(keys, c.log.keys()...)
+	withLimits(&c.registry)
+	keys := slices.Concat(c.placeKeys(), c.accessKeys(), c.controlKeys(), c.issuerKeys(), c.tls.keys(), c.limitKeys(), c.auditKeys(), c.upstreamKeys(), c.upkeepKeys(), c.log.keys())
 	c.config = newConfig("serve", "listen: "+defaultListen, keys...)
 	return c
 }
@@ -82,7 +85,7 @@ func (c *serveConfig) accessKeys() []*key {
 		newKey("listen", "HOST:PORT", "HOST:PORT, such as "+defaultListen, &c.listen, parseAddress, asIs,
 			"address to listen on"),
 		newKey("insecure", kindBool, "true or false", &r.Insecure, parseBool, spellBool,
-			"allow an address that others can reach, though nothing controls their access"),
+			"allow an address that others can reach, though nothing controls their access, or tokens can be read on their way"),
 		newKey("read-only", kindBool, "true or false", &r.ReadOnly, parseBool, spellBool,
 			"refuse whatever would change what is stored"),
 		newKey("xet", "MODE", "on, write or off", &r.Xet, parseXet, spellXet,
@@ -144,7 +147,16 @@ func (c *serveConfig) upkeepKeys() []*key {
 // settle replaces what depends on the process by what it means, and refuses what
 // does not go together.
 func (c *serveConfig) settle(p *program) error {
-	if err := checkReach(c.listen, c.source("listen"), defaultListen, c.registry.Insecure); err != nil {
+	if err := c.tls.check(&c.config); err != nil {
+		return err
+	}
+	if err := c.settleAccess(); err != nil {
+		return err
+	}
+	if err := c.settleIssuers(); err != nil {
+		return err
+	}
+	if err := checkAdmin(c.admin, c.source("admin-listen"), c.registry.Insecure); err != nil {
 		return err
 	}
 	if err := c.settleReadOnly(); err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/ingot-ml/ingot/registry"
 	"github.com/ingot-ml/ingot/registry/catalog"
 	"github.com/ingot-ml/ingot/registry/name"
+	"github.com/ingot-ml/ingot/registry/signature"
 )
 
 // The exit codes. They are a contract, and exitHelp is how people learn of them.
@@ -29,6 +30,8 @@ const (
 	exitConflict    = 6
 	exitInput       = 7
 	exitNoSpace     = 8
+	exitDenied      = 9
+	exitUntrusted   = 10
 	exitInterrupted = 130
 )
 
@@ -44,6 +47,8 @@ const exitHelp = `Exit codes:
     7  the input cannot be stored: a malformed file, a path that escapes; or
        something stands in the way of what is to be written
     8  no space left
+    9  not allowed: the registry or the agent wants a token, or one that allows more
+   10  no good signature by a key that is trusted
   130  interrupted
 `
 
@@ -109,7 +114,7 @@ func judge(err error) (code string, exit int) {
 	}
 	var sent *openapi.Error
 	switch {
-	case errors.Is(err, errUsage), errors.Is(err, name.ErrName), errors.Is(err, hfcache.ErrName),
+	case errors.Is(err, errUsage), errors.Is(err, name.ErrName), errors.Is(err, client.ErrPlain), errors.Is(err, hfcache.ErrName),
 		errors.Is(err, registry.ErrNotData), errors.Is(err, registry.ErrExposed):
 		return "usage", exitUsage
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
@@ -122,6 +127,8 @@ func judge(err error) (code string, exit int) {
 		return "unreachable", exitUnreachable
 	case errors.Is(err, catalog.ErrNoRepo), errors.Is(err, catalog.ErrNoRevision):
 		return "not_found", exitNotFound
+	case errors.Is(err, signature.ErrUntrusted):
+		return "untrusted", exitUntrusted
 	case errors.Is(err, client.ErrCorrupt), errors.Is(err, codec.ErrCorrupt), errors.Is(err, hfcache.ErrWrong):
 		return "corrupt", exitCorrupt
 	case errors.Is(err, client.ErrBusyFolder), errors.Is(err, hfcache.ErrBusy):
@@ -180,6 +187,8 @@ func judgeCode(code openapi.Code) int {
 		return exitInput
 	case openapi.CodeNoSpace:
 		return exitNoSpace
+	case openapi.CodeUnauthorized, openapi.CodeForbidden:
+		return exitDenied
 	}
 	if code.Temporary() {
 		return exitUnreachable

@@ -13,6 +13,7 @@ import (
 	"github.com/ingot-ml/ingot/client"
 	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry/name"
+	"github.com/ingot-ml/ingot/registry/signature"
 )
 
 // advice says, for kinds of failure, what to do next, where the error itself
@@ -24,9 +25,13 @@ var advice = []struct {
 	{&openapi.Error{Code: openapi.CodeBusy}, "try again in a while"},
 	{&openapi.Error{Code: openapi.CodeUnavailable}, "try again in a while"},
 	{&openapi.Error{Code: openapi.CodeInternal}, "its log tells more"},
+	{&openapi.Error{Code: openapi.CodeUnauthorized}, `"ingot login" keeps a token for the registry, and "ingot whoami" tells what it is to it`},
+	{&openapi.Error{Code: openapi.CodeForbidden}, `"ingot whoami" tells what your token allows`},
+	{client.ErrPlain, `or allow it with "ingot login --insecure" or INGOT_INSECURE=true`},
 	{&openapi.Error{Code: openapi.CodeTagMoved}, `look at it with "ingot show", and name that digest with --expect, or leave --expect out`},
 	{&openapi.Error{Code: openapi.CodeNoSpace}, "free some space where the registry keeps its data"},
 	{client.ErrUnreachable, `start one with "ingot serve", or name another with --registry`},
+	{signature.ErrUntrusted, `have it signed with "ingot sign", or name another key`},
 	{client.ErrLeaves, "--follow-links stores what it points at"},
 	{format.ErrMalformed, "fetch the file again, or push it with --allow-malformed, as plain bytes"},
 	{client.ErrBusyFile, "wait until that is done, or name another FILE"},

@@ -20,6 +20,7 @@ type gateFlags struct {
 	deadline, idle                          time.Duration
 	waiting                                 int
 	readyPath                               string
+	hosts, origins                          []string
 	log                                     logConfig
 }
 
@@ -38,6 +39,11 @@ What waits costs little: bodies are not read before they go through. The metrics
 Prometheus, are at ` + gate.PathMetrics + ` or, with --metrics, at an address of their
 own: ingot_gate_waiting is what an autoscaler looks at. ` + gate.PathHealth + ` answers
 204 while the gate lives.
+
+At a loopback address the gate is for the programs of this machine: what a page in a
+browser asks is refused, unless the page came through the gate itself or --allow-origin
+names it, and so is a name that --allow-host has not allowed. At other addresses that is
+so when one of the two is given.
 
 With --json it prints, when it is ready:
   address   where it listens, with the port that a :0 became
@@ -58,6 +64,8 @@ With --json it prints, when it is ready:
 	flags.StringVar(&f.readyPath, "ready-path", gate.DefaultReadyPath, "`PATH` of the service that answers 2xx when it is ready")
 	flags.DurationVar(&f.deadline, "deadline", gate.DefaultDeadline, "the longest that a request is held")
 	flags.DurationVar(&f.idle, "idle", gate.DefaultIdle, "how long without a request the model is kept")
+	flags.StringSliceVar(&f.hosts, "allow-host", nil, "further `HOST` by which the gate is reached, or *.DOMAIN; may be repeated")
+	flags.StringSliceVar(&f.origins, "allow-origin", nil, "`ORIGIN` of pages that may ask the service, such as http://localhost:3000, or *; may be repeated")
 	flags.IntVar(&f.waiting, "waiting", gate.DefaultWaiting, "the most requests that are held at a time")
 	for _, k := range f.log.keys() {
 		flags.VarP(k, k.name, "", k.usage)
@@ -110,7 +118,14 @@ func (p *program) gateConfig(f gateFlags) (gate.Config, error) {
 	return gate.Config{
 		Upstream: upstream, ReadyPath: f.readyPath, Model: model,
 		Deadline: f.deadline, Idle: f.idle, Waiting: f.waiting, Logger: p.newLogger(f.log),
+		Local: f.local(), Hosts: f.hosts, Origins: f.origins,
 	}, nil
+}
+
+// local tells a gate that only this machine reaches, or that was told who else.
+func (f gateFlags) local() bool {
+	others, err := reachable(f.listen)
+	return err == nil && !others || len(f.hosts)+len(f.origins) > 0
 }
 
 func (p *program) gateModel(f gateFlags, ref name.Ref) (gate.Model, error) {

@@ -46,7 +46,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	p := &program{environ: environ, stdout: out, stderr: stderr}
 	root := p.root()
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	err := p.execute(ctx, root, args)
 	if err == nil && out.err != nil {
 		err = fmt.Errorf("write to standard output: %w", out.err)
 	}
@@ -95,9 +95,10 @@ func (p *program) addCommands(root *cobra.Command) {
 	}{
 		{"Move models:", []*cobra.Command{p.pushCommand(), p.pullCommand(), p.materializeCommand(), p.verifyCommand(), p.importCommand(), p.exportCommand()}},
 		{"Look:", []*cobra.Command{p.lsCommand(), p.showCommand(), p.logCommand(), p.diffCommand(), p.statsCommand(), p.nodesCommand(), p.inspectCommand(), p.chunkCommand()}},
-		{"Name and remove:", []*cobra.Command{p.tagCommand(), p.rmCommand(), p.retentionCommand(), p.gcCommand(), p.compactCommand()}},
+		{"Name and remove:", []*cobra.Command{p.tagCommand(), p.protectCommand(), p.signCommand(), p.verifySignatureCommand(), p.rmCommand(), p.retentionCommand(), p.quotaCommand(), p.gcCommand(), p.compactCommand()}},
 		{"Keep models on this machine:", []*cobra.Command{p.statusCommand(), p.loadCommand(), p.swapCommand(), p.unloadCommand(), p.pinCommand(), p.unpinCommand()}},
-		{"Run:", []*cobra.Command{p.serveCommand(), p.doctorCommand(), p.migrateCommand(), p.agentCommand(), p.gateCommand(), p.demoCommand(), p.completionCommand(), p.versionCommand()}},
+		{"Say who asks:", []*cobra.Command{p.loginCommand(), p.logoutCommand(), p.whoamiCommand(), p.tokenCommand()}},
+		{"Run:", []*cobra.Command{p.serveCommand(), p.pingCommand(), p.doctorCommand(), p.migrateCommand(), p.agentCommand(), p.gateCommand(), p.demoCommand(), p.completionCommand(), p.versionCommand()}},
 	} {
 		root.AddGroup(&cobra.Group{ID: group.title, Title: group.title})
 		for _, cmd := range group.commands {
@@ -210,25 +211,36 @@ func (p *program) connectLong(ctx context.Context) (*client.Registry, error) {
 	return p.dial(client.DefaultPatience)
 }
 
-// dial returns a client that is as patient as asked for, or as --timeout says.
-func (p *program) dial(patience time.Duration) (*client.Registry, error) {
-	base := p.registry
-	if base == "" {
-		base = p.env("INGOT_REGISTRY")
-	}
-	if base == "" {
-		base = defaultRegistry
-	}
+// address returns where the registry is: what is given, or else what --registry or
+// INGOT_REGISTRY say.
+func (p *program) address(given string) string {
+	base := cmp.Or(given, p.registry, p.env("INGOT_REGISTRY"), defaultRegistry)
 	if !strings.Contains(base, "://") {
 		base = "http://" + base
 	}
+	return base
+}
+
+// dial returns a client that is as patient as asked for, or as --timeout says.
+func (p *program) dial(patience time.Duration) (*client.Registry, error) {
+	base := p.address("")
+	o, _, err := p.shows(base)
+	if err != nil {
+		return nil, err
+	}
+	return p.dialWith(base, o, patience)
+}
+
+// dialWith is dial for a registry that is shown what o says.
+func (p *program) dialWith(base string, o client.Options, patience time.Duration) (*client.Registry, error) {
 	if p.timeout < 0 {
 		return nil, usagef("--timeout %s: want a duration above zero, such as 10s", p.timeout)
 	}
 	if p.timeout > 0 {
 		patience = p.timeout
 	}
-	r, err := client.New(base, client.Options{Patience: patience, UserAgent: "ingot/" + version})
+	o.Patience = patience
+	r, err := client.New(base, o)
 	if err != nil {
 		return nil, usagef("%v; set it with --registry or INGOT_REGISTRY", err)
 	}

@@ -24,8 +24,10 @@ func (p *program) serveCommand() *cobra.Command {
 way end, a second one ends it at once. It prints one line when it is ready, and
 logs to standard error.
 
-There is no access control yet: whoever reaches the address may read and write
-everything. So only a loopback address is served unless --insecure is given.
+Whoever reaches the address may read and write everything, unless --access tokens says
+that they need a token: then the first start prints one that may do everything, with
+which "ingot login" and "ingot token create" go on. Only a loopback address is served
+without --access tokens and a certificate, unless --insecure is given.
 
 What a flag can say, a variable and a file can say too: --push-ttl is the variable
 INGOT_SERVE_PUSH_TTL and the key push-ttl of the YAML file that --config names. A
@@ -36,10 +38,18 @@ Everything is kept in one folder, by one process, or with --store in an S3-compa
 store, by any number of them: start one more, or stop one. The store is that of the
 variable AWS_ENDPOINT_URL, or AWS itself; "ingot doctor" says whether it is fit.
 
+With --tls-cert and --tls-key it speaks https, and nothing else. A certificate that is
+renewed in its files is shown within seconds.
+
 With --json it prints, when it is ready:
   address   where it listens, with the port that a :0 became
+  url       the same with its scheme: https with --tls-cert
+  admin_address
+            where --admin-listen is, or empty
   data      the folder of its data; with --store of what can be lost, if one was named
   store     where its data is: the store, or that folder
+  admin_token
+            a token that may do everything, if none was good when it started; else empty
 
 With --json --print-config it prints, for each key:
   value     what it is set to
@@ -72,6 +82,10 @@ With --json --print-config it prints, for each key:
 }
 
 func (p *program) serve(ctx context.Context, c *serveConfig, logger *slog.Logger) error {
+	var err error
+	if c.registry.TLS, err = c.tls.server(&c.config, logger); err != nil {
+		return err
+	}
 	listener, err := net.Listen("tcp", c.listen)
 	if err != nil {
 		return fmt.Errorf("serve: %w; is another registry running? choose a free address with --listen", err)
@@ -81,7 +95,13 @@ func (p *program) serve(ctx context.Context, c *serveConfig, logger *slog.Logger
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	if err := p.printReady(listener.Addr().String(), c); err != nil {
+	looked, err := openAdmin(c.admin, r.Metrics())
+	if err != nil {
+		return errors.Join(err, listener.Close(), r.Close())
+	}
+	looked.begin()
+	defer looked.close()
+	if err := p.printReady(listener.Addr().String(), looked.address(), r.AdminToken(), c); err != nil {
 		return errors.Join(err, listener.Close(), r.Close())
 	}
 	return serveRegistry(ctx, r, listener)
@@ -94,14 +114,17 @@ func serveRegistry(ctx context.Context, r *registry.Registry, listener net.Liste
 
 // printReady tells whoever waits that the registry can be talked to: connections
 // wait in the listener until it serves.
-func (p *program) printReady(address string, c *serveConfig) error {
+func (p *program) printReady(address, admin, token string, c *serveConfig) error {
 	if p.json {
-		return p.printJSON(map[string]string{"address": address, "data": c.registry.Data, "store": c.place()})
+		return p.printJSON(map[string]string{"address": address, "url": c.tls.scheme() + "://" + address, "admin_address": admin, "data": c.registry.Data, "store": c.place(), "admin_token": token})
 	}
 	mode := ""
 	if c.registry.ReadOnly {
 		mode = ", read-only"
 	}
-	p.printf("ingot serves http://%s, its data in %s%s\n", address, c.place(), mode)
+	p.printf("ingot serves %s://%s, its data in %s%s\n", c.tls.scheme(), address, c.place(), mode)
+	if token != "" {
+		p.printf("admin token, shown only now: %s\n", token)
+	}
 	return nil
 }

@@ -10,12 +10,15 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"github.com/ingot-ml/ingot/nodecache/internal/guard"
 	"github.com/ingot-ml/ingot/openapi/leaseconn"
 )
 
 // Config is what an API works with.
 type Config struct {
 	Node Node
+	// Guard says which requests are answered at all; nil is all.
+	Guard *guard.Guard
 	// Views answer paths that are not of node.yaml.
 	Views []View
 	// Logger gets a line for every request that changes something, and every fault.
@@ -99,6 +102,9 @@ func New(c Config) *API {
 	}
 	return a
 }
+
+// Metrics answers what the node counts, in the form of Prometheus.
+func (a *API) Metrics() http.Handler { return a.metrics }
 
 // Drain ends leases and streams of events, and makes every later request fail
 // with unavailable. Other requests under way go on.

@@ -11,6 +11,7 @@
 //     open for reading.
 //   - Every failure is an openapi.Error. What is not for the client goes to the
 //     log, under an id that the client is told.
+//   - The Guard judges a request before anything else looks at it, whatever answers it.
 //   - Wait returns after everything that was started has ended.
 //
 // What a node holds and does is not known here: see Node.

@@ -1,22 +1,28 @@
 package nodeapi
 
 import (
+	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
 	"runtime/debug"
-	"strings"
 	"time"
 
+	"github.com/ingot-ml/ingot/nodecache/internal/guard"
 	"github.com/ingot-ml/ingot/openapi"
+	"github.com/ingot-ml/ingot/openapi/trace"
 )
 
 // ServeHTTP implements http.Handler.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	begun := time.Now()
 	w.Header().Set("X-Content-Type-Options", "nosniff")
+	r, done := a.traced(w, r)
+	defer done()
+	if !a.lets(w, r) {
+		return
+	}
 	if v := a.view(r); v != nil {
 		v.ServeHTTP(w, r)
 		return
@@ -32,6 +38,21 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.logger.InfoContext(r.Context(), "request", "method", r.Method, "path", r.URL.Path,
 			"took", time.Since(begun), "from", r.RemoteAddr, "error", errText(err))
 	}
+}
+
+// lets tells whether a request is to be answered, and if not says so.
+func (a *API) lets(w http.ResponseWriter, r *http.Request) bool {
+	if a.config.Guard == nil {
+		return true
+	}
+	e := a.config.Guard.Check(r)
+	if e == nil {
+		return true
+	}
+	a.logger.DebugContext(r.Context(), "request refused", "method", r.Method, "path", r.URL.Path, "from", r.RemoteAddr, "host", r.Host, "error", e)
+	guard.Explain(w.Header(), e)
+	a.fail(w, r, e)
+	return false
 }
 
 // view finds the view that answers a request, nil for none, and for all once the
@@ -84,7 +105,7 @@ func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if e.Code == openapi.CodeBusy || e.Code == openapi.CodeUnavailable {
 		w.Header().Set("Retry-After", "1")
 	}
-	if err := sendJSON(w, e.Code.Status(), openapi.ErrorBody{Error: e}); err != nil {
+	if err := sendJSON(w, e.Code.Status(), openapi.ErrorBody{Error: e, RequestID: trace.Request(r.Context())}); err != nil {
 		a.logger.DebugContext(r.Context(), "answer was not taken", "path", r.URL.Path, "error", err)
 	}
 }
@@ -98,7 +119,7 @@ func (a *API) told(ctx context.Context, what string, err error) *openapi.Error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return openapi.Errorf(openapi.CodeUnavailable, "the agent gave up the request: try again later")
 	}
-	id := strings.ToLower(rand.Text()[:10])
+	id := cmp.Or(trace.Request(ctx), trace.NameRequest("")) // a lease has no request any more
 	a.logger.ErrorContext(ctx, "request failed", "id", id, "what", what, "error", err)
 	return openapi.Errorf(openapi.CodeInternal, "the agent failed: its log has the cause under %s", id)
 }
