@@ -30,8 +30,9 @@ class FakeHub:
     gated     nobody may read
     """
 
-    def __init__(self, fault="", socket=None, part=0):
+    def __init__(self, fault="", socket=None, part=0, token=""):
         self.fault, self.part = fault, part
+        self.token, self.shown = token, []  # what has to be shown, and what was
         self.versions = {}  # repo: commit: path: content
         self.refs = {}  # repo: name: commit
         self.objects = {}  # repo: sha256: content
@@ -109,8 +110,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         hub = self.server.hub
         hub.requests.append(f"{self.command} {self.path}")
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        shown = self.headers.get("Authorization")
+        hub.shown.append(shown)
         self._check("gzip" not in self.headers.get("Accept-Encoding", ""), "the answer would be compressed")
         try:
+            if hub.token and shown != f"Bearer {hub.token}":
+                raise _refused(401, "", "Invalid credentials in Authorization header")
             if hub.fault == "busy" and len(hub.requests) % 2:
                 raise _Answer(503, b"", Retry_After="0")
             for word, said in hub.answers.items():

@@ -8,6 +8,7 @@ import os
 from typing import Any
 
 from . import address as addresses
+from . import credentials
 from .connection import CONNECTING, Connection, document
 from .errors import AgentError, NoAgent
 from .frames import Frames
@@ -100,6 +101,8 @@ class Agent:
         self, method: str, path: str, body: bytes | None, headers: dict[str, str], timeout: float | None
     ) -> tuple[Connection, http.client.HTTPResponse]:
         connection = Connection(self.address, timeout)
+        if token := credentials.shown(self.address, credentials.AGENT):
+            headers = {**headers, "Authorization": f"Bearer {token}"}
         try:
             connection.request(method, path, body, headers)
             return connection, connection.getresponse()

@@ -6,8 +6,13 @@ import http.client
 import io
 import socket
 import urllib.parse
+from typing import TYPE_CHECKING
 
+from . import credentials
 from .address import is_url
+
+if TYPE_CHECKING:
+    import ssl
 
 CONNECTING = 30.0  # seconds
 _BLOCK = 1 << 20  # bytes of a body at a time
@@ -23,6 +28,7 @@ class Connection(http.client.HTTPConnection):
         host, port = (url.hostname or "", url.port) if url else ("ingot", None)
         super().__init__(host, port or (443 if self._tls else 80), timeout=CONNECTING, blocksize=_BLOCK)
         self._answer = timeout
+        self._address = address
         if self._tls:
             self.default_port = 443  # which the header Host then leaves out
 
@@ -30,14 +36,20 @@ class Connection(http.client.HTTPConnection):
         if self._path is None:
             super().connect()
             if self._tls:
-                import ssl
-
-                self.sock = ssl.create_default_context().wrap_socket(self.sock, server_hostname=self.host)
+                self.sock = self._context().wrap_socket(self.sock, server_hostname=self.host)
         else:
             self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             self.sock.settimeout(self.timeout)
             self.sock.connect(self._path)
         self.sock.settimeout(self._answer)
+
+    def _context(self) -> ssl.SSLContext:
+        import ssl
+
+        context = ssl.create_default_context()
+        if file := credentials.authority(self._address):
+            context.load_verify_locations(file)
+        return context
 
     def wait(self, timeout: float) -> None:
         """Says how long the next answers may take."""

@@ -62,7 +62,7 @@ class IngotFileSystem(AbstractFileSystem):
         self._registry = registry
         place = address.reading(agent, registry)
         self._agent = Agent(place.address) if place.agent else None
-        self.hub = Hub(place.address)
+        self.hub = Hub(*place)
         self._publisher: Publisher | None = None
         self._own = _Own()
         self._revisions: OrderedDict[tuple[str, str], Revision] = OrderedDict()

@@ -18,6 +18,7 @@ import urllib.parse
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Callable, Iterator, Mapping, NoReturn
 
+from .credentials import AGENT, REGISTRY
 from .errors import HubError
 from .reference import Reference, below
 from .wire import BROKEN, PAUSE, TRIES, Reply, Wire
@@ -62,9 +63,9 @@ class Revision:
 class Hub:
     """One registry or agent. It is safe for threads and across forks."""
 
-    def __init__(self, address: str):
+    def __init__(self, address: str, agent: bool = False):
         self.address = address
-        self.wire = Wire(address)
+        self.wire = Wire(address, AGENT if agent else REGISTRY)
 
     def __repr__(self) -> str:
         return f"ingot.hub.Hub({self.address!r})"
@@ -188,6 +189,8 @@ def refuse(reply: Reply, what: str, address: str) -> NoReturn:
     missing = reply.headers.get("X-Error-Code", "") in ("RepoNotFound", "RevisionNotFound", "EntryNotFound")
     if missing or reply.status == 404:
         raise FileNotFoundError(errno.ENOENT, message)
+    if reply.status == 401:
+        message += '; "ingot login" keeps a token for it, and INGOT_TOKEN can hold one'
     if reply.status in (401, 403):
         raise PermissionError(errno.EACCES, message)
     if reply.status == 507:

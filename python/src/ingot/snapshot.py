@@ -29,7 +29,7 @@ def resolve(ref: str, *, agent: str | os.PathLike[str] | None = None, registry: 
         FileNotFoundError: There is no such model or revision, or one may not know of it.
         ConnectionError: Nobody answers.
     """
-    return Hub(address.reading(agent, registry).address).revision(parse(ref))
+    return Hub(*address.reading(agent, registry)).revision(parse(ref))
 
 
 def snapshot_download(
@@ -71,7 +71,7 @@ def snapshot_download(
     place = address.reading(agent, registry)
     if place.agent and cache_dir is None and wanted.everything and (made := _made(place.address, what)):
         return made
-    hub = Hub(place.address)
+    hub = Hub(*place)
     try:
         found = hub.revision(what)
     except ConnectionError:

@@ -4,7 +4,8 @@ Laws:
   - A request may be sent again: everything that is asked for this way is idempotent,
     and a body begins anew with each try.
   - A connection goes back only when its answer was read to the end.
-  - To another host goes what a signed address asks for, and nothing else of ours.
+  - To another host goes what a signed address asks for, and nothing else of ours: no
+    token either.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import time
 import urllib.parse
 from typing import Any, Iterable, Mapping
 
+from . import credentials
 from .address import is_url
 from .connection import Connection, document
 
@@ -103,8 +105,8 @@ class Reply:
 class Wire:
     """Asks one address. It is safe for threads, and a child by fork has connections of its own."""
 
-    def __init__(self, address: str):
-        self.address = address
+    def __init__(self, address: str, to: str = credentials.REGISTRY):
+        self.address, self._to = address, to
         url = urllib.parse.urlsplit(address) if is_url(address) else None
         self.origin = f"{url.scheme}://{url.netloc}" if url else ""
         self._prefix = url.path.rstrip("/") if url else ""
@@ -113,7 +115,7 @@ class Wire:
         self._owner = os.getpid()
 
     def __reduce__(self):
-        return Wire, (self.address,)
+        return Wire, (self.address, self._to)
 
     def ask(
         self,
@@ -143,10 +145,12 @@ class Wire:
             return self._tried(method, target, body, headers)
         if not is_url(where):
             raise OSError(f"{self.address} sends us to {where[:80]!r}, which is no URL")
-        return Wire(f"{url.scheme}://{url.netloc}")._tried(method, target, body, headers)
+        return Wire(f"{url.scheme}://{url.netloc}", credentials.ELSEWHERE)._tried(method, target, body, headers)
 
     def _tried(self, method: str, target: str, body: Any, headers: Mapping[str, str]) -> Reply:
         pause = PAUSE
+        if (token := credentials.shown(self.address, self._to)) and "authorization" not in (key.lower() for key in headers):
+            headers = {**headers, "Authorization": f"Bearer {token}"}
         for _ in range(TRIES - 1):
             try:
                 reply = self._send(method, target, body, headers)
