@@ -1,5 +1,5 @@
-// Package chromium drives a real Chromium for tests of the page, by the pipe that it
-// has for debuggers: no port is opened, and the browser ends with the test.
+// Package chromium owns the driving of a real Chromium, by the pipe that it has for
+// debuggers: no port is opened.
 package chromium
 
 import (
@@ -13,10 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"sync"
-	"testing"
 	"time"
-
-	"github.com/ingot-ml/ingot/integration/needtest"
 )
 
 // patience is how long a browser may take for what it is told.
@@ -47,28 +44,17 @@ type message struct {
 	} `json:"error,omitempty"`
 }
 
-// Start runs a browser that ends with the test, which is skipped where there is none.
-func Start(t testing.TB) *Browser {
-	t.Helper()
-	program, err := find()
-	if err != nil {
-		needtest.Skip(t, "chromium", err)
-	}
-	b, err := start(program, t.TempDir())
-	if err != nil {
-		t.Fatalf("start %s: %v", program, err)
-	}
-	t.Cleanup(func() { b.end(t) })
-	return b
-}
+// ErrNone reports that there is no Chromium on this machine.
+var ErrNone = errors.New("no chromium on the path: integration/env/chromium.sh installs it")
 
-func find() (string, error) {
+// Start runs a browser, which keeps what it has to below home.
+func Start(home string) (*Browser, error) {
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path, nil
+		if program, err := exec.LookPath(name); err == nil {
+			return start(program, home)
 		}
 	}
-	return "", errors.New("no chromium on the path: integration/env/chromium.sh installs it")
+	return nil, ErrNone
 }
 
 func start(program, home string) (*Browser, error) {
@@ -97,8 +83,8 @@ func start(program, home string) (*Browser, error) {
 	return b, errors.Join(hears.Close(), says.Close())
 }
 
-// end has the browser close, and kills one that does not.
-func (b *Browser) end(t testing.TB) {
+// Close has the browser end, and kills one that does not.
+func (b *Browser) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	_ = b.call(ctx, "", "Browser.close", nil, nil) // it may be gone before it answers
@@ -107,12 +93,10 @@ func (b *Browser) end(t testing.TB) {
 	case <-ctx.Done():
 		_ = b.cmd.Process.Kill()
 	}
-	if err := b.to.Close(); err != nil {
-		t.Error(err)
+	if err := errors.Join(b.to.Close(), b.cmd.Wait()); err != nil {
+		return fmt.Errorf("chromium ended: %w\n%s", err, b.log.Bytes())
 	}
-	if err := b.cmd.Wait(); err != nil && t.Failed() {
-		t.Logf("chromium ended: %v\n%s", err, b.log.Bytes())
-	}
+	return nil
 }
 
 // listen hands on what the browser says until it ends.

@@ -104,6 +104,8 @@ function shell() {
 		h("footer", {}, h("a", { href: places.at("docs"), target: "_self" }, "HTTP interface"), h("span", {}, "every byte verified by BLAKE3")));
 }
 
+// The icon's address is relative to the page's, which changes.
+for (const icon of document.querySelectorAll("link[rel=icon]")) icon.href = new URL(icon.href).href;
 shell();
 keys.listen({ go, turn });
 document.addEventListener("click", follow);
