@@ -14,6 +14,7 @@ import (
 	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry/hub"
 	"github.com/ingot-ml/ingot/registry/internal/access"
+	"github.com/ingot-ml/ingot/registry/internal/audit"
 	"github.com/ingot-ml/ingot/registry/internal/cas"
 	"github.com/ingot-ml/ingot/registry/internal/collect"
 	"github.com/ingot-ml/ingot/registry/internal/commits"
@@ -22,14 +23,19 @@ import (
 	"github.com/ingot-ml/ingot/registry/internal/grants"
 	"github.com/ingot-ml/ingot/registry/internal/httpapi"
 	"github.com/ingot-ml/ingot/registry/internal/ingest"
+	"github.com/ingot-ml/ingot/registry/internal/limits"
+	"github.com/ingot-ml/ingot/registry/internal/metrics"
 	"github.com/ingot-ml/ingot/registry/internal/nodes"
+	"github.com/ingot-ml/ingot/registry/internal/quota"
 	"github.com/ingot-ml/ingot/registry/internal/retention"
 	"github.com/ingot-ml/ingot/registry/internal/scrub"
+	"github.com/ingot-ml/ingot/registry/internal/signatures"
 	"github.com/ingot-ml/ingot/registry/internal/upstream"
 	"github.com/ingot-ml/ingot/registry/internal/versions"
 	"github.com/ingot-ml/ingot/registry/internal/view"
 	"github.com/ingot-ml/ingot/registry/name"
 	"github.com/ingot-ml/ingot/registry/oci"
+	"github.com/ingot-ml/ingot/registry/page"
 	"github.com/ingot-ml/ingot/registry/stream"
 )
 
@@ -38,21 +44,28 @@ import (
 type Registry struct {
 	config    Config
 	place     *place
+	control   *control
 	service   *versions.Service
 	collector *collect.Collector
 	scrubber  *scrub.Scrubber
 	retention *retention.Service
+	quotas    *quota.Service
+	audit     *audit.Log // nil for none
 	ingest    *ingest.Store
 	commits   *commits.Service
-	upstream  *upstream.Source
-	grants    *grants.Grants // nil where nothing is written, as the three before
-	xorbs     *cas.Service   // nil without Xet
+	upstream  *upstream.Source // nil where nothing is written, as the two before
+	grants    *grants.Grants
+	xorbs     *cas.Service // nil without Xet
 	view      *view.View
 	hub       *events.Hub
 	api       *httpapi.API
+	metrics   *metrics.Metrics
+	conns     *limits.Conns
 	failed    <-chan error // gets the error of registers that failed
-	stopWork  context.CancelFunc
-	work      sync.WaitGroup
+	// adminToken was made when the registry was opened, if there was none.
+	adminToken string
+	stopWork   context.CancelFunc
+	work       sync.WaitGroup
 }
 
 // Open opens the data directory, which it makes if need be, or joins the registry
@@ -69,10 +82,19 @@ func open(ctx context.Context, c Config, idle time.Duration) (*Registry, error) 
 	if err != nil {
 		return nil, fmt.Errorf("open registry: %w", err)
 	}
-	r := &Registry{config: c, place: p, failed: p.failed}
-	if err := r.assemble(); err != nil {
-		return nil, errors.Join(fmt.Errorf("open registry: %w", err), p.close())
+	r := &Registry{config: c, place: p, failed: p.failed, metrics: metrics.New(c.Version), conns: c.conns()}
+	p.measure(r.metrics)
+	err = r.openAudit()
+	if err == nil {
+		err = r.assemble()
 	}
+	if err == nil {
+		err = r.firstToken(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open registry: %w", err), r.closeAudit(), p.close())
+	}
+	r.watch()
 	r.begin(idle)
 	c.Logger.Info("registry opened", "data", c.Data, "store", c.Store, "read_only", c.ReadOnly, "version", c.Version)
 	return r, nil
@@ -80,26 +102,37 @@ func open(ctx context.Context, c Config, idle time.Duration) (*Registry, error) 
 
 // assemble puts the parts on top of each other.
 func (r *Registry) assemble() error {
-	policy := access.ByModel(access.Open{})
+	var err error
+	if r.control, err = newControl(r.config, r.place); err != nil {
+		return err
+	}
+	r.grants = r.control.grants
+	policy := access.ByModel(r.control.rights)
 	r.hub = events.NewHub(policy)
 	index := chunkIndex{r.place.index}
+	r.quotas = quota.New(quota.Config{
+		Registers: r.place.registers, Policy: policy, Now: time.Now, Rand: rand.Reader, Logger: r.config.Logger,
+	})
 	config := versions.Config{
-		Registers:  r.place.registers,
-		Blobs:      r.place.blobs,
-		Index:      index,
-		Policy:     policy,
-		Now:        time.Now,
-		Rand:       rand.Reader,
-		Logger:     r.config.Logger,
-		PushTTL:    r.config.PushTTL,
-		TagChanged: r.tagChanged,
-		Deltas:     deltas.Cost{CPU: r.config.DeltaCPU, Bytes: r.config.DeltaBytes},
-		Desks:      min(runtime.GOMAXPROCS(0), max(1, int(r.config.Memory/4/deltas.DeskMemory))),
+		Quota:       r.quotas,
+		Protections: r.control.protections,
+		Registers:   r.place.registers,
+		Blobs:       r.place.blobs,
+		Index:       index,
+		Policy:      policy,
+		Now:         time.Now,
+		Rand:        rand.Reader,
+		Logger:      r.config.Logger,
+		PushTTL:     r.config.PushTTL,
+		TagChanged:  r.tagChanged,
+		Deltas:      deltas.Cost{CPU: r.config.DeltaCPU, Bytes: r.config.DeltaBytes},
+		Desks:       min(runtime.GOMAXPROCS(0), max(1, int(r.config.Memory/4/deltas.DeskMemory))),
 	}
 	if r.place.shared() && r.place.index != nil {
 		config.Known = index
 	}
 	r.service = versions.New(config)
+	r.quotas.Weigh(func(namespace string) quota.Weigher { return r.service.Scale(namespace) })
 	r.retention = retention.New(retention.Config{
 		Versions: r.service, Registers: r.place.registers, Policy: policy, Now: time.Now, Rand: rand.Reader, Logger: r.config.Logger,
 	})
@@ -131,6 +164,11 @@ func (r *Registry) assemble() error {
 	if err != nil {
 		return err
 	}
+	people, err := page.New()
+	if err != nil {
+		return err
+	}
+	views = append(views, httpapi.View{Name: "page", Owns: page.Owns, OwnGrants: true, Handler: people})
 	r.api = httpapi.New(httpapi.Config{
 		Service:   r.native(),
 		Events:    r.hub,
@@ -139,15 +177,29 @@ func (r *Registry) assemble() error {
 		Collector: collector{r},
 		Verifier:  r.scrubber,
 		Retention: r.retention,
+		Quotas:    r.quotas,
 		Compactor: r.scrubber,
-		Redirect:  r.place.presign(r.config.Presign),
-		ReadOnly:  r.config.ReadOnly,
-		Policy:    policy,
-		Principal: func(*http.Request) access.Principal { return access.Anonymous },
-		Memory:    r.config.Memory,
-		Views:     views,
-		Logger:    r.config.Logger,
-		Version:   r.config.Version,
+		Signatures: signatures.New(signatures.Config{
+			Registers: r.place.registers, Policy: policy, Now: time.Now, Rand: rand.Reader,
+		}),
+		Redirect: r.place.presign(r.config.Presign),
+		ReadOnly: r.config.ReadOnly,
+		Policy:   policy,
+
+		Authenticator: r.control.authenticator(),
+		Tokens:        r.control.apiTokens(),
+		Exchanger:     r.control.exchanger(),
+		Protections:   r.control.protections,
+
+		Memory:   r.config.Memory,
+		Callers:  r.config.callers(),
+		Auditor:  r.auditor(),
+		Observer: r.metrics,
+		Metrics:  r.metrics.Handler(),
+		Page:     people,
+		Views:    views,
+		Logger:   r.config.Logger,
+		Version:  r.config.Version,
 	})
 	return nil
 }
@@ -173,16 +225,18 @@ func (r *Registry) views(policy access.Policy) ([]httpapi.View, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := hub.Config{Source: source, Writer: writer, PartSize: r.config.HubPartSize, Logger: r.config.Logger}
+	h := hub.Config{Source: source, Writer: writer, PartSize: r.config.HubPartSize, Identify: r.control.identify(), Logger: r.config.Logger}
 	if xet != nil {
 		h.Xet = xet
 	}
+	hubs := hub.New(h)
+	images := oci.New(oci.Config{Source: source, Commits: r.view.Commits, Guest: r.control.guests, Logger: r.config.Logger})
 	views := []httpapi.View{
-		{Owns: oci.Owns, Handler: oci.New(oci.Config{Source: source, Commits: r.view.Commits, Logger: r.config.Logger})},
-		{Owns: hub.Owns, Handler: hub.New(h)},
+		{Name: "oci", Owns: oci.Owns, Describe: describeOCI, Refuse: images.Refuse, Handler: images},
+		{Name: "hub", Owns: hub.Owns, Describe: describeHub, Refuse: hubs.Refuse, Handler: hubs},
 	}
 	if xet != nil { // behind the hub, whose namespaces may be called as this
-		views = append(views, httpapi.View{Owns: cas.Owns, Handler: xet})
+		views = append(views, httpapi.View{Name: "xet", Owns: cas.Owns, Describe: describeXet, OwnGrants: true, Handler: xet})
 	}
 	if r.upstream != nil {
 		for i := range views {
@@ -217,7 +271,7 @@ func (r *Registry) collect(ctx context.Context, o collect.Options) (openapi.GCRe
 			r.config.Logger.Warn("bundles stay as they are", "err", err) // it only costs room
 		}
 	}
-	return r.collector.Run(ctx, o)
+	return r.run(ctx, o)
 }
 
 // Handler answers the registry's requests, for servers other than Serve's. It
@@ -233,7 +287,7 @@ func (r *Registry) Close() error {
 		r.upstream.Close()
 	}
 	r.work.Wait()
-	if err := r.place.close(); err != nil {
+	if err := errors.Join(r.closeAudit(), r.place.close()); err != nil {
 		return fmt.Errorf("close registry: %w", err)
 	}
 	return nil

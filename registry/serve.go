@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,7 +12,7 @@ import (
 )
 
 // ErrExposed reports an address that others can reach, without Config.Insecure.
-var ErrExposed = errors.New("the address can be reached by others, and nothing controls their access")
+var ErrExposed = errors.New("the address can be reached by others, and nothing controls their access or hides their tokens")
 
 // How long requests may go on once the registry is told to stop: most finish what
 // they do, the others get a moment to give up.
@@ -25,8 +26,8 @@ const (
 // Serve closes l. It returns nil when it stopped because of ctx, and the failure
 // otherwise. A Registry is served once.
 func (r *Registry) Serve(ctx context.Context, l net.Listener) error {
-	if !r.config.Insecure && !local(l.Addr()) {
-		return errors.Join(fmt.Errorf("serve %s: %w: listen on a loopback address, or allow it by Insecure", l.Addr(), ErrExposed), l.Close())
+	if safe := r.control.controlled() && r.config.TLS != nil; !safe && !r.config.Insecure && !local(l.Addr()) {
+		return errors.Join(fmt.Errorf("serve %s: %w: listen on a loopback address, have tokens control access over TLS, or allow it by Insecure", l.Addr(), ErrExposed), l.Close())
 	}
 	working, giveUp := context.WithCancel(context.WithoutCancel(ctx))
 	defer giveUp()
@@ -34,7 +35,7 @@ func (r *Registry) Serve(ctx context.Context, l net.Listener) error {
 	served := make(chan error, 1)
 	go func() {
 		defer close(served)
-		served <- server.Serve(l)
+		served <- server.Serve(r.encrypted(l))
 	}()
 	var cause error
 	select {
@@ -51,6 +52,14 @@ func (r *Registry) Serve(ctx context.Context, l net.Listener) error {
 	return nil
 }
 
+// encrypted is the listener, with TLS if the registry has a certificate.
+func (r *Registry) encrypted(l net.Listener) net.Listener {
+	if r.config.TLS == nil {
+		return l
+	}
+	return tls.NewListener(l, r.config.TLS)
+}
+
 // local tells an address that only this machine can reach.
 func local(a net.Addr) bool {
 	tcp, ok := a.(*net.TCPAddr)
@@ -65,7 +74,8 @@ func (r *Registry) server(working context.Context) *http.Server {
 	return &http.Server{
 		Handler:           r.api,
 		Protocols:         protocols,
-		ReadHeaderTimeout: 5 * time.Second,
+		ReadHeaderTimeout: r.config.HeaderTimeout,
+		ConnState:         r.conns.State,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
 		BaseContext:       func(net.Listener) context.Context { return working },

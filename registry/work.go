@@ -38,6 +38,7 @@ func (r *Registry) begin(idle time.Duration) {
 	if r.config.ReadOnly {
 		return
 	}
+	r.work.Go(func() { r.quotas.Run(ctx) })
 	if r.place.index.Fresh() {
 		r.work.Go(func() { r.reindex(ctx) })
 	}

@@ -18,7 +18,13 @@ import (
 func (a *API) around(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		begun, aborted := time.Now(), true
-		defer func() { a.logRequest(c, begun, aborted) }()
+		a.meet(c)
+		done, record := a.begin(c), a.watch(c)
+		defer func() {
+			record(aborted)
+			done(aborted)
+			a.logRequest(c, begun, aborted)
+		}()
 		c.Response().Header().Set("X-Content-Type-Options", "nosniff")
 		a.arm(c)
 		if err := a.admit(c, next); err != nil {
@@ -48,6 +54,15 @@ func (a *API) admit(c echo.Context, next echo.HandlerFunc) (err error) {
 			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
 		}
 	}()
+	if a.lead(c) {
+		return nil
+	}
+	if refused, err := a.identify(c); refused || err != nil {
+		return err
+	}
+	if err := a.recordable(c); err != nil {
+		return err
+	}
 	if err = next(c); errors.Is(err, echo.ErrNotFound) {
 		err = a.view(c)
 	}

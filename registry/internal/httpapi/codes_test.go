@@ -132,7 +132,7 @@ func (f *failing) Stats(context.Context, access.Principal, string) (s openapi.St
 
 func (f *failing) Listen(access.Principal, []string) (*events.Listener, error) { return nil, f.err }
 
-func (f *failing) Report(string, openapi.NodeReport) error { return f.err }
+func (f *failing) Report(access.Principal, string, openapi.NodeReport) error { return f.err }
 
 func (f *failing) Forget(string) error { return f.err }
 
@@ -164,14 +164,15 @@ func TestEveryCodeOfEveryOperation(t *testing.T) {
 	}
 	service := &failing{}
 	api := httpapi.New(httpapi.Config{
-		Service: service, Events: service, Nodes: service, Upstreams: service, Collector: service, Verifier: service, Compactor: service, Retention: service, Memory: 16 << 20,
+		Service: service, Events: service, Nodes: failingNodes{service}, Tokens: failingTokens{service}, Protections: failingProtections{service}, Upstreams: service, Collector: service, Verifier: service, Compactor: service, Retention: service, Memory: 16 << 20,
+		Signatures: failingSignatures{service}, Exchanger: failingExchanger{service},
 	})
 	pairs := 0
 	for path, item := range doc.Paths.Map() {
 		for method, op := range item.Operations() {
 			for _, code := range codesOf(op) {
-				if !strings.HasPrefix(path, "/v1/") {
-					continue // below
+				if !strings.HasPrefix(path, "/v1/") || path == "/v1/session" || path == "/v1/whoami" {
+					continue // below, and in TestSessionRefused and TestWhoami
 				}
 				service.err = openapi.Errorf(code, "for the test")
 				checkFails(t, api, method, path, op, code)
@@ -220,7 +221,7 @@ const noTier = `{"used":0,"budget":0,"models":0}`
 
 // rightRequest makes a request that only the service can refuse.
 func rightRequest(method, path string, op *openapi3.Operation) *http.Request {
-	path = strings.NewReplacer("{namespace}", "acme", "{model}", "llama", "{digest}", someHex, "{index}", "0",
+	path = strings.NewReplacer("{namespace}", "acme", "{model}", "llama", "{digest}", someHex, "{signature}", someHex, "{index}", "0",
 		"{tag}", "main", "{push}", "abc123", "{node}", "gpu-01").Replace(path)
 	switch op.OperationID {
 	case "getChunks":
@@ -232,11 +233,12 @@ func rightRequest(method, path string, op *openapi3.Operation) *http.Request {
 		return httptest.NewRequest(method, path, nil)
 	}
 	bodies := map[string][]byte{
-		"application/json":    []byte(`{"digest":"` + someHex + `"}`),
-		openapi.MediaChunks:   openapi.AppendFrame(nil, chunker.Sum([]byte("x")), []byte("x")),
-		openapi.MediaDigests:  make([]byte, chunker.DigestSize),
-		openapi.MediaChunk:    []byte("x"),
-		openapi.MediaManifest: []byte("x"),
+		"application/json":     []byte(`{"digest":"` + someHex + `"}`),
+		openapi.MediaChunks:    openapi.AppendFrame(nil, chunker.Sum([]byte("x")), []byte("x")),
+		openapi.MediaDigests:   make([]byte, chunker.DigestSize),
+		openapi.MediaChunk:     []byte("x"),
+		openapi.MediaManifest:  []byte("x"),
+		openapi.MediaSignature: []byte("x"),
 	}
 	switch op.OperationID {
 	case "reportNode":
@@ -245,6 +247,8 @@ func rightRequest(method, path string, op *openapi3.Operation) *http.Request {
 		bodies["application/json"] = []byte(`{"url":"http://127.0.0.1:80","ttl":1}`)
 	case "setRetention":
 		bodies["application/json"] = []byte(`{"keep_last":1}`)
+	case "exchangeToken":
+		bodies["application/json"] = []byte(`{"token":"x"}`)
 	case "collectGarbage":
 		bodies["application/json"] = []byte(`{"dry_run":false}`)
 	case "compactStore":

@@ -28,11 +28,11 @@ func (a *API) reportNode(c echo.Context) error {
 	if err := parseComplete(doc, &report); err != nil {
 		return err
 	}
-	return done(c, a.nodes.Report(c.Param("node"), report))
+	return done(c, a.nodes.Report(a.principal(c.Request()), c.Param("node"), report))
 }
 
 func (a *API) forgetNode(c echo.Context) error {
-	return done(c, a.nodes.Forget(c.Param("node")))
+	return done(c, a.nodes.Forget(a.principal(c.Request()), c.Param("node")))
 }
 
 // listNodes answers with a list that may be long.

@@ -25,7 +25,7 @@ func newFixed(media string, body []byte) fixed {
 
 var (
 	spec = newFixed("application/yaml", openapi.Spec)
-	page = newFixed("text/html; charset=utf-8", openapi.Page)
+	docs = newFixed("text/html; charset=utf-8", openapi.Page)
 )
 
 // pagePolicy has a browser load nothing and run nothing, whatever is in the page.
@@ -35,13 +35,7 @@ func (a *API) getSpec(c echo.Context) error { return sendFixed(c, spec) }
 
 func (a *API) getDocs(c echo.Context) error {
 	c.Response().Header().Set("Content-Security-Policy", pagePolicy)
-	return sendFixed(c, page)
-}
-
-// getRoot leads whoever opens the registry in a browser to the page. The path is
-// relative because a proxy may put the registry below one of its own.
-func (a *API) getRoot(c echo.Context) error {
-	return c.Redirect(http.StatusSeeOther, strings.TrimPrefix(docsPath, "/"))
+	return sendFixed(c, docs)
 }
 
 // sendFixed answers with f, unless the caller has it. Browsers keep it and ask

@@ -111,6 +111,7 @@ func (a *API) commitPush(c echo.Context) error {
 		commit = a.service.CommitOrphan
 	}
 	committed, err := commit(r.Context(), a.principal(r), id, doc, tag, expect)
+	a.aboutCommit(c, id, doc, tag)
 	return answer(c, created(committed.Created), committed, err)
 }
 

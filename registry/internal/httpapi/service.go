@@ -51,6 +51,10 @@ type Versions interface {
 	FileHashes(ctx context.Context, p access.Principal, repo name.Repo, digest chunker.Digest) (openapi.FileHashes, error)
 	Diff(ctx context.Context, p access.Principal, a, b name.Ref) (openapi.Diff, error)
 	Encodings(ctx context.Context, p access.Principal, repo name.Repo, digest chunker.Digest) (openapi.Encodings, error)
+	// RepoSummary begins behind the version after, unless that is zero.
+	RepoSummary(ctx context.Context, p access.Principal, repo name.Repo, after chunker.Digest, limit int) (openapi.RepoSummary, error)
+	// LayerMap compares with versions of its own choice when against is empty.
+	LayerMap(ctx context.Context, p access.Principal, repo name.Repo, digest chunker.Digest, against []name.Ref) (openapi.LayerMap, error)
 	// Log begins behind the version after, unless that is zero.
 	Log(ctx context.Context, p access.Principal, ref name.Ref, after chunker.Digest, limit int) (openapi.Log, error)
 }
@@ -74,6 +78,7 @@ type Tags interface {
 type Lists interface {
 	Repos(ctx context.Context, p access.Principal, namespace, after string, limit int) (openapi.RepoList, error)
 	Stats(ctx context.Context, p access.Principal, namespace string) (openapi.Stats, error)
+	Summary(ctx context.Context, p access.Principal, f versions.SummaryFilter) (openapi.Summary, error)
 }
 
 // Collector frees what no version needs, until it is done or ctx ends.
@@ -109,6 +114,14 @@ type Retention interface {
 	Apply(ctx context.Context, p access.Principal, repo name.Repo, dryRun bool) (openapi.RetentionReport, error)
 }
 
+// Signatures are what is kept beside versions; *signatures.Service is one.
+type Signatures interface {
+	List(ctx context.Context, p access.Principal, repo name.Repo, digest chunker.Digest) (openapi.SignatureList, error)
+	Signature(ctx context.Context, p access.Principal, repo name.Repo, digest, id chunker.Digest) ([]byte, error)
+	Put(ctx context.Context, p access.Principal, repo name.Repo, digest, id chunker.Digest, bundle []byte) (openapi.Signature, error)
+	Delete(ctx context.Context, p access.Principal, repo name.Repo, digest, id chunker.Digest) error
+}
+
 // Redirect returns an address, good for a short time, where the caller of a chunk
 // may read it; ok is false for a chunk that has none of its own.
 type Redirect func(ctx context.Context, c versions.Located) (url string, ok bool, err error)
@@ -127,7 +140,7 @@ type Upstreams interface {
 
 // Nodes remembers what nodes say of themselves; *nodes.Nodes is one.
 type Nodes interface {
-	Report(node string, r openapi.NodeReport) error
-	Forget(node string) error
+	Report(p access.Principal, node string, r openapi.NodeReport) error
+	Forget(p access.Principal, node string) error
 	List(p access.Principal, repo string) (openapi.NodeList, error)
 }
