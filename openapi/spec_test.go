@@ -34,6 +34,10 @@ var types = map[string]any{
 	"TensorView":      manifest.TensorView{},
 	"FileHashes":      openapi.FileHashes{},
 	"FileHash":        openapi.FileHash{},
+	"Exchange":        openapi.Exchange{},
+	"Exchanged":       openapi.Exchanged{},
+	"Signature":       openapi.Signature{},
+	"SignatureList":   openapi.SignatureList{},
 	"Diff":            openapi.Diff{},
 	"DiffFiles":       openapi.DiffFiles{},
 	"DiffFile":        openapi.DiffFile{},
@@ -70,10 +74,36 @@ var types = map[string]any{
 	"VerifyReport":    openapi.VerifyReport{},
 	"BadObject":       openapi.BadObject{},
 
+	"Summary":        openapi.Summary{},
+	"ModelSummary":   openapi.ModelSummary{},
+	"SummaryTotals":  openapi.SummaryTotals{},
+	"Weighed":        openapi.Weighed{},
+	"Saved":          openapi.Saved{},
+	"RepoSummary":    openapi.RepoSummary{},
+	"VersionSummary": openapi.VersionSummary{},
+	"LayerMap":       openapi.LayerMap{},
+	"MapSource":      openapi.MapSource{},
+	"MapLayer":       openapi.MapLayer{},
+	"MapPart":        openapi.MapPart{},
+	"MapDelta":       openapi.MapDelta{},
+	"NewSession":     openapi.NewSession{},
+
+	"Whoami":         openapi.Whoami{},
+	"TokenSpec":      openapi.TokenSpec{},
+	"Token":          openapi.Token{},
+	"TokenList":      openapi.TokenList{},
+	"ProtectionSpec": openapi.ProtectionSpec{},
+	"Protection":     openapi.Protection{},
+	"ProtectionList": openapi.ProtectionList{},
+
 	"Log":             openapi.Log{},
 	"LogEntry":        openapi.LogEntry{},
 	"Encodings":       openapi.Encodings{},
 	"EncodedTotal":    openapi.EncodedTotal{},
+	"QuotaLimits":     openapi.QuotaLimits{},
+	"Quota":           openapi.Quota{},
+	"Usage":           openapi.Usage{},
+	"QuotaList":       openapi.QuotaList{},
 	"RetentionRule":   openapi.RetentionRule{},
 	"Retention":       openapi.Retention{},
 	"KeepBest":        openapi.KeepBest{},
@@ -199,6 +229,9 @@ func kind(t reflect.Type) string {
 	case reflect.String:
 		return "string"
 	case reflect.Slice:
+		if t.Elem().Kind() == reflect.Uint8 {
+			return "string" // in base64
+		}
 		return "array"
 	case reflect.Struct, reflect.Map:
 		return "object"
@@ -211,7 +244,7 @@ func kind(t reflect.Type) string {
 
 var codes = []openapi.Code{
 	openapi.CodeBadRequest, openapi.CodeBadName, openapi.CodeBadManifest, openapi.CodeBadChunk, openapi.CodeNoBase,
-	openapi.CodeUnauthorized, openapi.CodeForbidden, openapi.CodeReadOnly, openapi.CodeNotFound, openapi.CodeNotAllowed,
+	openapi.CodeUnauthorized, openapi.CodeForbidden, openapi.CodeQuotaExceeded, openapi.CodeReadOnly, openapi.CodeNotFound, openapi.CodeNotAllowed,
 	openapi.CodeMissingChunks, openapi.CodeTagMoved, openapi.CodePushClosed, openapi.CodeConflict,
 	openapi.CodeTooLarge, openapi.CodeBusy, openapi.CodeUnavailable, openapi.CodeNoSpace, openapi.CodeInternal,
 }

@@ -17,39 +17,50 @@ import (
 
 func TestAgentConfigPrecedence(t *testing.T) {
 	precedence(t, func() *config { return &newAgentConfig().config }, map[string][3]string{
-		"registry":     {"http://file:1", "https://environment", "none"},
-		"data":         {"/file", "/environment", "/flag"},
-		"socket":       {"/file", "/environment", "/flag"},
-		"socket-mode":  {"0660", "0666", "0606"},
-		"listen":       {"127.0.0.1:1", "none", "127.0.0.1:3"},
-		"insecure":     {"true", "true", "true"},
-		"name":         {"file", "environment", "flag"},
-		"advertise":    {"http://file", "http://environment", "http://flag"},
-		"disk":         {"17MiB", "18MiB", "19MiB"},
-		"ram":          {"17MiB", "none", "19MiB"},
-		"gpu":          {"17MiB", "none", "19MiB,GPU-00000000-0000-0000-0000-00000000000a=1GiB"},
-		"gpu-headroom": {"1MiB", "none", "3MiB"},
-		"gpu-slice":    {"1s", "2ms", "3s"},
-		"idle-gpu":     {"1h", "none", "3h"},
-		"disk-models":  {"1", "2", "3"},
-		"ram-models":   {"1", "none", "3"},
-		"disk-form":    {"encoded", "encoded", "encoded"},
-		"disk-high":    {"97", "98", "99"},
-		"disk-low":     {"1", "2", "3"},
-		"hf-cache":     {"/file", "/environment", "/flag"},
-		"huge-pages":   {"true", "true", "true"},
-		"wait":         {"1h", "2h", "3h"},
-		"idle-ram":     {"1h", "none", "3h"},
-		"idle-disk":    {"1d", "2d", "3d"},
-		"poll":         {"1h", "2h", "3h"},
-		"heartbeat":    {"1h", "none", "3h"},
-		"parallel":     {"1", "2", "3"},
-		"log-level":    {"debug", "warn", "error"},
-		"log-format":   {"json", "json", "json"},
+		"registry":                 {"http://file:1", "https://environment", "none"},
+		"data":                     {"/file", "/environment", "/flag"},
+		"socket":                   {"/file", "/environment", "/flag"},
+		"socket-mode":              {"0660", "0666", "0606"},
+		"listen":                   {"127.0.0.1:1", "none", "127.0.0.1:3"},
+		"insecure":                 {"true", "true", "true"},
+		"name":                     {"file", "environment", "flag"},
+		"advertise":                {"http://file", "http://environment", "http://flag"},
+		"token-file":               {"/file", "none", "/flag"},
+		"allow-host":               {"file.example", "*.environment.example,b", "none"},
+		"tls-cert":                 {"/file", "/environment", "none"},
+		"tls-key":                  {"/file", "/environment", "none"},
+		"registry-token-file":      {"/file", "none", "/flag"},
+		"registry-insecure":        {"true", "true", "true"},
+		"ca-file":                  {"/file", "none", "/flag"},
+		"registry-oidc-token-file": {"/file", "none", "/flag"},
+		"signed-by":                {"/file", "none", "/flag"},
+		"admin-listen":             {"127.0.0.1:1", "none", "127.0.0.1:3"},
+		"disk":                     {"17MiB", "18MiB", "19MiB"},
+		"ram":                      {"17MiB", "none", "19MiB"},
+		"gpu":                      {"17MiB", "none", "19MiB,GPU-00000000-0000-0000-0000-00000000000a=1GiB"},
+		"gpu-headroom":             {"1MiB", "none", "3MiB"},
+		"gpu-slice":                {"1s", "2ms", "3s"},
+		"idle-gpu":                 {"1h", "none", "3h"},
+		"disk-models":              {"1", "2", "3"},
+		"ram-models":               {"1", "none", "3"},
+		"disk-form":                {"encoded", "encoded", "encoded"},
+		"disk-high":                {"97", "98", "99"},
+		"disk-low":                 {"1", "2", "3"},
+		"hf-cache":                 {"/file", "/environment", "/flag"},
+		"huge-pages":               {"true", "true", "true"},
+		"wait":                     {"1h", "2h", "3h"},
+		"idle-ram":                 {"1h", "none", "3h"},
+		"idle-disk":                {"1d", "2d", "3d"},
+		"poll":                     {"1h", "2h", "3h"},
+		"heartbeat":                {"1h", "none", "3h"},
+		"parallel":                 {"1", "2", "3"},
+		"log-level":                {"debug", "warn", "error"},
+		"log-format":               {"json", "json", "json"},
 	})
 }
 
-// TestAgentConfigReachesTheNode: every field of what the node is told can be said.
+// TestAgentConfigReachesTheNode: every field of what the node is told can be said. What
+// is in files has tests of its own.
 func TestAgentConfigReachesTheNode(t *testing.T) {
 	const device = "GPU-00000000-0000-0000-0000-00000000000a"
 	c := newAgentConfig()
@@ -78,7 +89,7 @@ func TestAgentConfigReachesTheNode(t *testing.T) {
 		t.Errorf("told\n%+v, want\n%+v", got, want)
 	}
 	for i, v := 0, reflect.ValueOf(got); i < v.NumField(); i++ {
-		if name := v.Type().Field(i).Name; name != "Logger" && v.Field(i).IsZero() {
+		if name := v.Type().Field(i).Name; name != "Logger" && name != "Access" && name != "SignedBy" && v.Field(i).IsZero() {
 			t.Errorf("nothing says %s", name)
 		}
 	}

@@ -14,8 +14,9 @@ import (
 // modelConfig is an entry of the models that a file names.
 type modelConfig struct {
 	config
-	model nodecache.Model
-	place string // in the file, for people
+	model  nodecache.Model
+	place  string // in the file, for people
+	signed string // the file of SignedBy; empty for none
 }
 
 // newModelConfig returns an entry that says nothing.
@@ -35,6 +36,8 @@ func newModelConfig() *modelConfig {
 			"the GPU for the tier gpu; without, the one with the most room"),
 		newKey("keep", "FORM", oneOf(keepForms), &m.model.Files, parseKeep, spellKeep,
 			"files also keeps it as files in hf-cache, for engines that open paths; with the tier none, as nothing else"),
+		newKey("signed-by", "FILE", wantKeys, &m.signed, parsePath, asIs,
+			"as the key of all models, for all of the repository that ref is of, or of the namespace that match names"),
 		newKey("watch", kindBool, "true or false", &m.model.Watch, parseBool, spellBool,
 			"follow the tag: a new version is brought in whole and then served in place of the old one"),
 		newKey("pin", kindBool, "true or false", &m.model.Pin, parseBool, spellBool,
@@ -170,6 +173,9 @@ func (m *modelConfig) check() string {
 
 // checkModels refuses models in a tier that the node does not have.
 func (c *agentConfig) checkModels() error {
+	if err := c.checkSigned(); err != nil {
+		return err
+	}
 	for _, m := range c.models {
 		if m.model.Tier == openapi.TierRAM && c.node.RAM == 0 {
 			return usagef("%s: %s should be in memory, and ram is none (%s)", m.place, m.called(), c.source("ram"))

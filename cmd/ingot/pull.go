@@ -18,6 +18,7 @@ const defaultCacheSize = 20 << 30
 // pullFlags are what pull is told beside REF and DIR.
 type pullFlags struct {
 	cache   string
+	signed  []string // files of public keys
 	limit   bytesValue
 	noCache bool
 	noDelta bool
@@ -39,9 +40,13 @@ at once or not at all, and files that are not part of the version stay unless
 What is nearly the same in another version that DIR, the cache, or a folder of an
 earlier push or pull holds comes as the difference from that.
 
+With --signed-by nothing is written unless the version has a signature by one of the
+keys, see "ingot sign"; else it ends with exit code 10.
+
 ` + receiptHelp,
 		Example: `  ingot pull acme/llama ./llama
-  ingot pull acme/llama:tuned ./llama --delete`,
+  ingot pull acme/llama:tuned ./llama --delete
+  ingot pull acme/llama:prod ./llama --signed-by release.key.pub`,
 		ValidArgsFunction: arguments(p.aRef, aFolder),
 		Args:              want(2, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -57,6 +62,7 @@ earlier push or pull holds comes as the difference from that.
 	flags.Var(&f.limit, "cache-size", "the most bytes that the cache takes")
 	flags.BoolVar(&f.noCache, "no-cache", false, "neither use nor fill the cache")
 	flags.BoolVar(&f.noDelta, "no-delta", false, "do not remember, nor look, where files of other versions are")
+	flags.StringArrayVar(&f.signed, "signed-by", nil, "pull only what one of the public keys in this `FILE` has signed; may be given more than once")
 	flags.BoolVar(&f.sync, "sync", false, "return only when everything is on the disk")
 	flags.BoolVar(&f.delete, "delete", false, "remove files of DIR that are not part of the version")
 	return cmd
@@ -68,6 +74,9 @@ func (p *program) pull(ctx context.Context, ref name.Ref, dir string, f pullFlag
 		return err
 	}
 	o := client.PullOptions{Delete: f.delete, Sync: f.sync}
+	if o.Check, err = signedBy(r, f.signed); err != nil {
+		return err
+	}
 	if !f.noDelta {
 		o.Places = p.places()
 	}

@@ -24,6 +24,8 @@ type sharing struct {
 	Others    overlap          `json:"others"`
 	Versions  int              `json:"versions"`   // others that there are
 	ByVersion []versionOverlap `json:"by_version"` // that were looked at, the newest first
+
+	own openapi.VersionInfo // of the version itself
 }
 
 // overlap counts the distinct chunks that a version shares with some others.
@@ -67,6 +69,7 @@ func compareOthers(ctx context.Context, r *client.Registry, repo name.Repo, dige
 	}
 	for _, v := range versions {
 		if v.Digest == digest {
+			s.own = v
 			continue
 		}
 		s.Versions++

@@ -17,6 +17,7 @@ import (
 type description struct {
 	Ref string `json:"ref"`
 	manifest.View
+	origin
 	Sharing   sharing            `json:"sharing"`
 	Encodings *openapi.Encodings `json:"encodings,omitempty"`
 }
@@ -30,7 +31,7 @@ func (p *program) showCommand() *cobra.Command {
 		Use:        "show REF",
 		SuggestFor: []string{"info", "describe"},
 		Short:      "Describe a version: files, tensors, and what it shares with others",
-		Long: `Show describes a version: its files, how many tensors of which type, how many of its
+		Long: `Show describes a version: who has pushed and signed it, its files, how many tensors of which type, how many of its
 chunks are stored whole and how many as deltas, of an anchor or of what is a delta of
 one itself, and how many of its chunks the parent and the other versions of the
 repository, the newest first, have as well. Long lists are cut short unless --all is
@@ -38,6 +39,10 @@ given.
 
 With --json it prints:
   ref, digest, parent, content_root, annotations
+  pushed_by, pushed_at        who has pushed it, as the registry knows, and when
+  signatures                  what is kept as signatures of it, which nobody has verified
+                              here: id; key, the name of the key; created, by, when it
+                              came and who brought it
   size, chunks, chunk_bytes   plain bytes of all files; distinct chunks, and their
                               plain bytes
   files                       path, size, format, chunks, and tensors (name, dtype,
@@ -85,14 +90,19 @@ func (p *program) show(ctx context.Context, ref name.Ref, f showFlags) error {
 	if err != nil {
 		return err
 	}
+	from, err := originOf(ctx, r, ref.Repo, shared.own)
+	if err != nil {
+		return err
+	}
 	encodings, err := encodingsOf(ctx, r, name.Ref{Repo: ref.Repo, Digest: digest})
 	if err != nil {
 		return err
 	}
 	if p.json {
-		return p.printJSON(description{ref.String(), view, shared, encodings})
+		return p.printJSON(description{ref.String(), view, from, shared, encodings})
 	}
 	p.printVersion(ref, view, shared)
+	p.printOrigin(from)
 	p.printEncodings(encodings)
 	p.printFiles(view.Files, f.all)
 	if f.tensors {

@@ -147,7 +147,7 @@ func Verify(d chunker.Digest, bundles [][]byte, keys ...*PublicKey) (good []Good
 	if len(bundles) == 0 {
 		return nil, fmt.Errorf("version %s has no signature: %w", d.Short(), ErrUntrusted)
 	}
-	return nil, fmt.Errorf("version %s has %d signatures, of other keys than %s: %w", d.Short(), len(bundles), hints(keys), ErrUntrusted)
+	return nil, fmt.Errorf("version %s has signatures of other keys than %s: %w", d.Short(), hints(keys), ErrUntrusted)
 }
 
 // hints names keys for people.
