@@ -20,6 +20,8 @@ var allowed = map[string][]string{
 	// Floor 1: nouns, the wire contract, a durable directory.
 	"chunker/chunkdir":   {"chunker"},
 	"openapi":            {"chunker"},
+	"openapi/trace":      {},
+	"openapi/trace/otlp": {"openapi/trace"},
 	"openapi/leaseconn":  {"openapi"},
 	"openapi/tlsfiles":   {},
 	"registry/name":      {"chunker"},
@@ -210,6 +212,7 @@ var allowed = map[string][]string{
 	"integration/deploy":        {},
 	"integration/faultproxy":    {},
 	"integration/findings":      {},
+	"integration/floods":        {},
 	"integration/gpuclient":     {"cuda", "openapi", "openapi/leaseconn"},
 	"integration/gpudemo":       {"chunker/synth", "client/agent", "cuda", "cuda/cudatest/fakecuda", "openapi"},
 	"integration/gpucheck":      {"client/agent", "cuda", "cuda/ptx", "integration/gpuclient", "openapi", "openapi/leaseconn"},
