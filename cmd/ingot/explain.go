@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -81,6 +82,9 @@ func nextStep(err error) string {
 	}
 	if sent, ok := errors.AsType[*openapi.Error](err); ok && sent.Code == openapi.CodeNotFound {
 		return lookAround(sent.Message)
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return "if its certificate is from an authority of your own, name that with INGOT_CA_FILE"
 	}
 	for _, a := range advice {
 		if errors.Is(err, a.kind) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -42,6 +43,10 @@ func TestExplain(t *testing.T) {
 		{openapi.Errorf(openapi.CodeNotFound, "a/b:c: not found"), `"ingot ls a/b" lists`, exitNotFound},
 		{openapi.Errorf(openapi.CodeNotFound, "repository a/b: not found"), `"ingot ls" lists`, exitNotFound},
 		{client.ErrUnreachable, `"ingot serve"`, exitUnreachable},
+		{openapi.Errorf(openapi.CodeUnauthorized, "no token"), `"ingot login" keeps`, exitDenied},
+		{openapi.Errorf(openapi.CodeForbidden, "not yours"), `"ingot whoami" tells`, exitDenied},
+		{client.ErrPlain, "INGOT_INSECURE=true", exitUsage},
+		{fmt.Errorf("%w: %w", client.ErrUnreachable, &tls.CertificateVerificationError{Err: errors.New("unknown authority")}), "INGOT_CA_FILE", exitUnreachable},
 	} {
 		said := explain(fmt.Errorf("do it: %w", tc.err))
 		_, exit := judge(tc.err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -173,5 +174,20 @@ func TestTokenAndTheStore(t *testing.T) {
 	c := showing(t, s.URL, wire.Config{Token: always})
 	if err := c.Call(t.Context(), q, func(wire.Answer) error { return nil }); err != nil || len(shown) != 1 || shown[0] != "Bearer "+secret {
 		t.Errorf("%v, shown %v", err, shown)
+	}
+}
+
+// TestNotTheRegistry asks once whoever cannot show that it is the registry, and does not
+// show it the token.
+func TestNotTheRegistry(t *testing.T) {
+	s := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("it was asked") }))
+	defer s.Close()
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	asked := 0
+	q := get
+	q.Attempt = func() { asked++ }
+	err := showing(t, s.URL, wire.Config{Token: always, Patience: time.Hour}).Call(t.Context(), q, nil)
+	if !errors.Is(err, wire.ErrUnreachable) || asked != 1 {
+		t.Errorf("%v after %d", err, asked)
 	}
 }

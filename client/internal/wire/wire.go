@@ -188,6 +188,9 @@ func (c *Caller) attempt(ctx context.Context, target string, q Request, read fun
 		w.rest()
 	}
 	resp, err := c.client.Do(req)
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return backoff.Permanent(broken(ctx, q.Method, target, err))
+	}
 	if err != nil {
 		return broken(ctx, q.Method, target, err)
 	}
