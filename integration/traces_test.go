@@ -125,7 +125,7 @@ func TestTraces(t *testing.T) {
 		{"ingot: ingot push", "ingot: POST registry", "ingot-registry: POST /v1/repos/:namespace/:model/pushes", "ingot-registry: store registers swap"},
 		{"ingot: ingot push", "ingot-registry: POST /v1/pushes/:push/commit", "ingot-registry: store blobs put"},
 		{"ingot: ingot load", "ingot: POST agent", "ingot-agent: POST /v1/load", "ingot-agent: load into ram", "ingot-agent: GET registry",
-			"ingot-registry: GET /v1/repos/:namespace/:model/versions/:digest/chunks", "ingot-registry: store blobs open"},
+			"ingot-registry: GET /v1/repos/:namespace/:model/versions/:digest/chunks/:index", "ingot-registry: store blobs open"},
 		{"ingot: ingot load", "ingot-agent: POST /v1/load", "ingot-agent: gpu load", "ingot-agent: gpu copy"},
 	} {
 		g.until(strings.Join(path, " > "), func() error { return c.has(path...) })

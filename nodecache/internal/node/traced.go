@@ -8,7 +8,7 @@ import (
 
 // traced is load as a span of whoever began the job.
 func (n *Node) traced(ctx context.Context, v *version, j *job) error {
-	ctx, span := trace.Start(ctx, "load into "+string(j.tier))
+	ctx, span := trace.Start(ctx, "load into "+j.tier.String())
 	err := n.load(ctx, v, j)
 	span.Text("ingot.version", j.key.String())
 	span.Number("ingot.bytes.total", j.receipt.BytesTotal)
