@@ -6,7 +6,7 @@
 {{- if eq (include "ingot.agent.ca" .) "yes" -}}{{- $_ := set $c "ca-file" "/etc/ingot/ca/ca.crt" -}}{{- end -}}
 {{- if $a.tokenSecret -}}
 {{- $_ := set $c "registry-token-file" "/etc/ingot/token/token" -}}
-{{- else if eq .Values.registry.access "tokens" -}}
+{{- else if and $ours (eq .Values.registry.access "tokens") -}}
 {{- $_ := set $c "registry-oidc-token-file" "/var/run/secrets/ingot/token" -}}
 {{- end -}}
 {{- if ne $a.gpu.visibility "none" -}}
@@ -16,11 +16,13 @@
 {{- if $a.listen.enabled -}}
 {{- $_ := set $c "listen" (printf "0.0.0.0:%v" $a.listen.port) -}}
 {{- $_ := set $c "token-file" "/etc/ingot/callers/token" -}}
-{{- if $a.listen.tlsSecretName -}}
 {{- $_ := set $c "tls-cert" "/etc/ingot/tls/tls.crt" -}}
 {{- $_ := set $c "tls-key" "/etc/ingot/tls/tls.key" -}}
 {{- end -}}
-{{- end -}}
+{{- /* Of this chart's registry, where its values say that the network is encrypted. */ -}}
+{{- if and $ours (eq .Values.registry.access "tokens") (eq .Values.registry.tls.mode "none") -}}{{- $_ := set $c "registry-insecure" true -}}{{- end -}}
+{{- /* The word that an open port for metrics is meant. It turns off nothing. */ -}}
+{{- if .Values.metrics.enabled -}}{{- $_ := set $c "insecure" true -}}{{- end -}}
 {{- if .Values.metrics.enabled -}}{{- $_ := set $c "admin-listen" (printf "0.0.0.0:%v" .Values.metrics.port) -}}{{- end -}}
 {{- toYaml (mergeOverwrite $c (deepCopy $a.config)) -}}
 {{- end -}}

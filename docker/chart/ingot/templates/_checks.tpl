@@ -26,7 +26,7 @@
 {{- if and $a.enabled (ne $a.gpu.visibility "none") (eq (toString $a.ram) "none") -}}
 {{- fail "models come to a GPU from memory: agent.ram is none" -}}
 {{- end -}}
-{{- if and $a.enabled $a.listen.enabled (not $a.listen.tokenSecret) -}}
-{{- fail "agent.listen is reached over the network: name the Secret of its token with agent.listen.tokenSecret" -}}
+{{- if and $a.enabled $a.listen.enabled (or (not $a.listen.tokenSecret) (not $a.listen.tlsSecretName)) -}}
+{{- fail "agent.listen is reached over the network: name the Secrets of its token and its certificate with agent.listen.tokenSecret and agent.listen.tlsSecretName" -}}
 {{- end -}}
 {{- end -}}

@@ -13,7 +13,8 @@
 {{- $_ := set $c "tls-cert" "/etc/ingot/tls/tls.crt" -}}
 {{- $_ := set $c "tls-key" "/etc/ingot/tls/tls.key" -}}
 {{- end -}}
-{{- if or (eq $r.tls.mode "none") (eq $r.access "open") -}}{{- $_ := set $c "insecure" true -}}{{- end -}}
+{{- /* The word that plain HTTP, open access or an open port for metrics is meant. It turns off nothing. */ -}}
+{{- if or (eq $r.tls.mode "none") (eq $r.access "open") .Values.metrics.enabled -}}{{- $_ := set $c "insecure" true -}}{{- end -}}
 {{- if and $r.oidc.enabled (eq $r.access "tokens") -}}{{- $_ := set $c "oidc" "/etc/ingot/oidc/oidc.yaml" -}}{{- end -}}
 {{- if .Values.metrics.enabled -}}{{- $_ := set $c "admin-listen" (printf "0.0.0.0:%v" .Values.metrics.port) -}}{{- end -}}
 {{- toYaml (mergeOverwrite $c (deepCopy $r.config)) -}}
@@ -30,7 +31,11 @@
 {{- $rules = append $rules (dict "claims" (dict "sub" $sub) "scopes" $scopes) -}}
 {{- end -}}
 {{- $cluster := dict "issuer" $o.issuer "audience" $o.audience "rules" $rules "ca_file" "/var/run/secrets/kubernetes.io/ca/ca.crt" -}}
-{{- if $o.jwks -}}{{- $_ := set $cluster "jwks_file" "/etc/ingot/oidc/jwks.json" -}}{{- end -}}
+{{- if $o.jwks -}}
+{{- $_ := set $cluster "jwks_file" "/etc/ingot/oidc/jwks.json" -}}
+{{- else -}}
+{{- $_ := set $cluster "discovery" true -}}
+{{- end -}}
 {{- toYaml (dict "issuers" (prepend $o.issuers $cluster)) -}}
 {{- end -}}
 
