@@ -14,6 +14,8 @@ func (c *serveConfig) controlKeys() []*key {
 			"who may do what: with tokens what the scopes of a token allow, and the first start prints one that allows everything; open lets everybody do everything"),
 		newKey("anonymous", kindPatterns, "patterns of repositories such as public/*, separated by commas, or none", &r.Anonymous, orNone(nil, parseAnonymous), spellNames,
 			"pattern of repositories that everybody may read who has no token, with --access tokens; may be given again"),
+		newKey("allow-host", kindHosts, "HOST or *.DOMAIN, several separated by commas, or none", &r.Hosts, orNone(nil, parseHosts), spellNames,
+			"further name under which a loopback address is reached with --access open, such as one that a proxy passes on; pages in a browser could ask by others; may be given again"),
 	}
 }
 

@@ -93,6 +93,7 @@ func TestConfigPrecedence(t *testing.T) {
 		"reserve":             {"1GiB", "2GiB", "none"},
 		"access":              {"tokens", "tokens", "tokens"},
 		"anonymous":           {"public/*", "acme/x,b/*", "none"},
+		"allow-host":          {"file.example", "*.environment.example,b", "none"},
 		"oidc":                {"/file", "/environment", "none"},
 		"tls-cert":            {"/file", "/environment", "none"},
 		"tls-key":             {"/file", "/environment", "none"},
