@@ -159,6 +159,7 @@ func (r *Registry) assemble() error {
 		Foreign:   r.place.foreign(),
 		Rules:     r.place.rules(),
 		ReadOnly:  r.config.ReadOnly,
+		Verified:  r.metrics.Verified,
 	})
 	views, err := r.views(policy)
 	if err != nil {

@@ -121,7 +121,10 @@ func (a *API) spareNamed(c echo.Context, p access.Principal) error {
 }
 
 // strange notes what somebody has shown who is not who it says.
-func (a *API) strange(c echo.Context) { a.callers.Limits.Failed(originOf(c.Request().Context())) }
+func (a *API) strange(c echo.Context) {
+	a.observer.Mistaken()
+	a.callers.Limits.Failed(originOf(c.Request().Context()))
+}
 
 // loginPaths are the routes that make something to show of something else, which may
 // be wrong too.

@@ -53,8 +53,8 @@ func (s *seen) Answered(route, method string, status int, _, _ int64, _ time.Dur
 }
 func (s *seen) Failed(code openapi.Code) { s.failed[code]++ }
 func (s *seen) Limited(limit string)     { s.limited[limit]++ }
-func (s *seen) Started()                 { s.answered["started"]++ }
-func (s *seen) Committed()               { s.answered["committed"]++ }
+func (s *seen) Pushed(step string)       { s.answered[step]++ }
+func (s *seen) Mistaken()                { s.answered["mistaken"]++ }
 
 // besieged is an API with limits of the test's own time, called without a network.
 type besieged struct {
@@ -195,8 +195,8 @@ func TestGuessedTokens(t *testing.T) {
 	if resp := g.get(tagPath, "alice", "192.0.2.1"); resp.StatusCode != http.StatusOK {
 		t.Errorf("later: status %d", resp.StatusCode)
 	}
-	if g.seen.limited["login"] != 3 {
-		t.Errorf("counted %v", g.seen.limited)
+	if g.seen.limited["login"] != 3 || g.seen.answered["mistaken"] != 10 {
+		t.Errorf("counted %v, %v", g.seen.limited, g.seen.answered)
 	}
 }
 

@@ -20,9 +20,10 @@ type Observer interface {
 	Failed(code openapi.Code)
 	// Limited is told of every caller that meets a limit.
 	Limited(limit string)
-	// Started and Committed are told of the steps of pushes.
-	Started()
-	Committed()
+	// Pushed is told of the steps of pushes: "started", and "committed".
+	Pushed(step string)
+	// Mistaken is told of everybody who shows something that says nothing of who it is.
+	Mistaken()
 }
 
 // nobody is an Observer that does not look.
@@ -31,8 +32,8 @@ type nobody struct{}
 func (nobody) Answered(string, string, int, int64, int64, time.Duration) {}
 func (nobody) Failed(openapi.Code)                                       {}
 func (nobody) Limited(string)                                            {}
-func (nobody) Started()                                                  {}
-func (nobody) Committed()                                                {}
+func (nobody) Pushed(string)                                             {}
+func (nobody) Mistaken()                                                 {}
 
 // usage is what the API has in use, for who asks.
 type usage struct{ requests, memory atomic.Int64 }
@@ -91,9 +92,9 @@ func statusOf(c echo.Context, aborted bool) int {
 func (a *API) pushed(path string, status int) {
 	switch {
 	case path == repoPath+"/pushes" && status == http.StatusCreated:
-		a.observer.Started()
+		a.observer.Pushed("started")
 	case path == pushPath+"/commit" && status == http.StatusCreated:
-		a.observer.Committed()
+		a.observer.Pushed("committed")
 	}
 }
 

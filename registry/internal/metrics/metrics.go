@@ -26,6 +26,7 @@ type Metrics struct {
 	failures *prometheus.CounterVec
 	limited  *prometheus.CounterVec
 	pushes   *prometheus.CounterVec
+	logins   prometheus.Counter
 	store    storeMetrics
 	upkeep   upkeepMetrics
 }
@@ -44,8 +45,11 @@ func New(version string) *Metrics {
 		failures: counters("errors_total", "Failures that callers were told, by their code.", "code"),
 		limited:  counters("limited_total", "Requests that were refused because their caller had too many of something.", "limit"),
 		pushes:   counters("pushes_total", "Pushes that were started, and versions that were committed, by the registry's own protocol.", "step"),
-		store:    newStoreMetrics(),
-		upkeep:   newUpkeepMetrics(),
+		logins: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: prefix + "login_failures_total", Help: "Tokens and other things shown to the registry that say nothing of who shows them.",
+		}),
+		store:  newStoreMetrics(),
+		upkeep: newUpkeepMetrics(),
 	}
 	for _, code := range openapi.Codes() {
 		m.failures.WithLabelValues(string(code))
@@ -62,7 +66,7 @@ func New(version string) *Metrics {
 	info.WithLabelValues(version).Set(1)
 	m.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		info, m.requests, m.seconds, m.received, m.sent, m.failures, m.limited, m.pushes,
+		info, m.requests, m.seconds, m.received, m.sent, m.failures, m.limited, m.pushes, m.logins,
 	)
 	m.registry.MustRegister(m.store.all()...)
 	m.registry.MustRegister(m.upkeep.all()...)
@@ -120,9 +124,11 @@ func (m *Metrics) Failed(code openapi.Code) { m.failures.WithLabelValues(string(
 // Limited notes a request that met a limit.
 func (m *Metrics) Limited(limit string) { m.limited.WithLabelValues(limit).Inc() }
 
-// Started and Committed note the steps of a push.
-func (m *Metrics) Started()   { m.pushes.WithLabelValues(stepStarted).Inc() }
-func (m *Metrics) Committed() { m.pushes.WithLabelValues(stepCommitted).Inc() }
+// Pushed notes a step of a push.
+func (m *Metrics) Pushed(step string) { m.pushes.WithLabelValues(step).Inc() }
+
+// Mistaken notes a login that failed.
+func (m *Metrics) Mistaken() { m.logins.Inc() }
 
 // Value is something that is counted elsewhere.
 type Value struct {

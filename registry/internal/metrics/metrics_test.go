@@ -49,8 +49,8 @@ func TestMetrics(t *testing.T) {
 	m.Answered("hub", "PROPFIND", 404, 7, 0, time.Second)
 	m.Failed(openapi.CodeBusy)
 	m.Limited(metrics.LimitLogin)
-	m.Started()
-	m.Committed()
+	m.Pushed("committed")
+	m.Mistaken()
 	m.Collected(openapi.GCReport{Freed: openapi.GCTotal{Objects: 3, Bytes: 70}}, time.Second, nil)
 	m.Collected(openapi.GCReport{DryRun: true, Freed: openapi.GCTotal{Objects: 9, Bytes: 9}}, time.Second, nil)
 	m.Collected(openapi.GCReport{}, time.Second, errors.New("no"))
@@ -69,6 +69,7 @@ func TestMetrics(t *testing.T) {
 		`ingot_registry_errors_total{code="internal"} 0`,
 		`ingot_registry_limited_total{limit="login"} 1`,
 		`ingot_registry_limited_total{limit="memory"} 0`,
+		`ingot_registry_login_failures_total 1`,
 		`ingot_registry_pushes_total{step="committed"} 1`,
 		`ingot_registry_collections_total{result="done"} 2`,
 		`ingot_registry_collections_total{result="failed"} 1`,

@@ -54,6 +54,7 @@ func (s *Scrubber) round(ctx context.Context) {
 		return
 	}
 	v.fill()
+	s.told(v.report)
 	s.Logger.InfoContext(ctx, "read everything that is stored", "objects", v.report.Objects, "bytes", v.report.Bytes,
 		"bad", len(v.report.Bad), "healed", v.report.Healed)
 }

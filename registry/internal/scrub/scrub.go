@@ -48,7 +48,7 @@ const (
 )
 
 // Config is what a Scrubber works with. Zero values of the last group mean the
-// defaults; Foreign and Rules may be nil, everything else must be set.
+// defaults; Foreign, Rules and Verified may be nil, everything else must be set.
 type Config struct {
 	Service   *versions.Service
 	Registers registers.Engine
@@ -62,6 +62,8 @@ type Config struct {
 	Foreign func(ctx context.Context, most int) ([]string, error)
 	// Rules returns, in words, rules of the store that delete or move objects.
 	Rules func(ctx context.Context) ([]string, error)
+	// Verified is told of every verification that is done; nil for nobody.
+	Verified func(openapi.VerifyReport)
 	// ReadOnly is for a registry that writes nothing: it only tells.
 	ReadOnly bool
 
@@ -127,9 +129,17 @@ func (s *Scrubber) Verify(ctx context.Context, deep bool, progress func(openapi.
 	if err != nil {
 		return v.report, fmt.Errorf("verify what is stored: %w", err)
 	}
+	s.told(v.report)
 	s.Logger.InfoContext(ctx, "verified what is stored", "deep", deep, "versions", v.report.Versions, "objects", v.report.Objects,
 		"bad", len(v.report.Bad), "missing", len(v.report.Missing), "healed", v.report.Healed)
 	return v.report, nil
+}
+
+// told tells whoever counts of a verification.
+func (s *Scrubber) told(r openapi.VerifyReport) {
+	if s.Config.Verified != nil {
+		s.Config.Verified(r)
+	}
 }
 
 func (s *Scrubber) verification(deep bool, progress func(openapi.VerifyProgress)) *verification {
