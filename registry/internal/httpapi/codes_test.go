@@ -164,7 +164,7 @@ func TestEveryCodeOfEveryOperation(t *testing.T) {
 	}
 	service := &failing{}
 	api := httpapi.New(httpapi.Config{
-		Service: service, Events: service, Nodes: failingNodes{service}, Tokens: failingTokens{service}, Protections: failingProtections{service}, Upstreams: service, Collector: service, Verifier: service, Compactor: service, Retention: service, Memory: 16 << 20,
+		Service: service, Events: service, Quotas: service, Nodes: failingNodes{service}, Tokens: failingTokens{service}, Protections: failingProtections{service}, Upstreams: service, Collector: service, Verifier: service, Compactor: service, Retention: service, Memory: 16 << 20,
 		Signatures: failingSignatures{service}, Exchanger: failingExchanger{service},
 	})
 	pairs := 0
@@ -245,6 +245,10 @@ func rightRequest(method, path string, op *openapi3.Operation) *http.Request {
 		bodies["application/json"] = []byte(`{"program":"","ttl":1,"models":[],"tiers":{"disk":` + noTier + `,"ram":` + noTier + `,"gpu":` + noTier + `}}`)
 	case "registerUpstream":
 		bodies["application/json"] = []byte(`{"url":"http://127.0.0.1:80","ttl":1}`)
+	case "createToken":
+		bodies["application/json"] = []byte(`{"scopes":["acme/*:push"]}`)
+	case "setQuota":
+		bodies["application/json"] = []byte(`{"max_bytes":1}`)
 	case "setRetention":
 		bodies["application/json"] = []byte(`{"keep_last":1}`)
 	case "exchangeToken":

@@ -74,7 +74,9 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-func (w *world) now() time.Time { return time.Unix(1e9, 0).Add(time.Duration(w.clock.Add(1)) * time.Millisecond) }
+func (w *world) now() time.Time {
+	return time.Unix(1e9, 0).Add(time.Duration(w.clock.Add(1)) * time.Millisecond)
+}
 
 // replica returns another process's quotas, which know the limits.
 func (w *world) replica() *quota.Service {

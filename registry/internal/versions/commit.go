@@ -118,7 +118,7 @@ func (c *commit) checkParent(ctx context.Context) error {
 	}
 	found, err := c.parentIn(ctx, c.repo)
 	if err == nil && !found {
-		err = c.eachRepo(ctx, "", "", func(repo name.Repo) (bool, error) {
+		err = c.eachReadable(ctx, c.principal, "", "", func(repo name.Repo) (bool, error) {
 			found, err = c.parentIn(ctx, repo)
 			return !found, err
 		})

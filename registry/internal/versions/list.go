@@ -3,6 +3,8 @@ package versions
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/ingot-ml/ingot/chunker"
 	"github.com/ingot-ml/ingot/openapi"
@@ -44,6 +46,39 @@ func (s *Service) eachRepo(ctx context.Context, namespace, after string, f func(
 	}
 }
 
+// eachReadable is eachRepo in the namespaces where p may read something: to walk past
+// others would take a time that tells what is in them.
+func (s *Service) eachReadable(ctx context.Context, p access.Principal, namespace, after string, f func(name.Repo) (bool, error)) error {
+	namespaces, all := access.Reach(s.Policy, p)
+	if all {
+		return s.eachRepo(ctx, namespace, after, f)
+	}
+	for _, n := range namespaces {
+		behind := after
+		switch prefix := n + "/"; {
+		case namespace != "" && n != namespace, !strings.HasPrefix(after, prefix) && prefix < after:
+			continue
+		case !strings.HasPrefix(after, prefix):
+			behind = ""
+		}
+		more := true
+		err := s.eachRepo(ctx, n, behind, func(repo name.Repo) (_ bool, err error) {
+			more, err = f(repo)
+			return more, err
+		})
+		if err != nil || !more {
+			return err
+		}
+	}
+	return nil
+}
+
+// reaches reports whether there may be something in the namespace that p may read.
+func (s *Service) reaches(p access.Principal, namespace string) bool {
+	namespaces, all := access.Reach(s.Policy, p)
+	return all || slices.Contains(namespaces, namespace)
+}
+
 // eachHead calls f with the readable versions of repo whose digests are greater
 // than after, in order, until it returns false.
 func (s *Service) eachHead(ctx context.Context, repo name.Repo, after string, f func(chunker.Digest, *record.Head) (bool, error)) error {
@@ -78,7 +113,7 @@ func (s *Service) Repos(ctx context.Context, p access.Principal, namespace, afte
 		return list, err
 	}
 	limit = pageSize(limit)
-	err := s.eachRepo(ctx, namespace, after, func(repo name.Repo) (bool, error) {
+	err := s.eachReadable(ctx, p, namespace, after, func(repo name.Repo) (bool, error) {
 		if repo.Reserved() || s.Policy.Allow(p, repo, access.Read) != nil {
 			return true, nil
 		}

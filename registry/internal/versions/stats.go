@@ -30,6 +30,9 @@ func (s *Service) Stats(ctx context.Context, p access.Principal, namespace strin
 }
 
 func (s *Service) stats(ctx context.Context, p access.Principal, namespace string) (openapi.Stats, error) {
+	if namespace != "" && !s.reaches(p, namespace) {
+		return count(nil, &weight{}), nil
+	}
 	v, err := s.survey(ctx, namespace)
 	if err != nil {
 		return openapi.Stats{}, err
