@@ -41,7 +41,16 @@ func (a *API) listen(c echo.Context) error {
 	if err := s.event(openapi.StreamReady, struct{}{}); err != nil {
 		return err
 	}
-	return s.follow(r.Context(), l, a.drained)
+	return s.follow(r.Context(), l, a.drained, func() bool { return a.still(r) })
+}
+
+// still reports whether the credentials of a request that takes long are good yet.
+func (a *API) still(r *http.Request) bool {
+	if a.authenticator == nil {
+		return true
+	}
+	p, err := a.authenticator.Authenticate(r)
+	return err == nil && p == a.principal(r)
 }
 
 // stream is an answer of server-sent events.
@@ -50,8 +59,8 @@ type stream struct {
 	conn *http.ResponseController
 }
 
-// follow writes what l is told.
-func (s *stream) follow(ctx context.Context, l *events.Listener, drained <-chan struct{}) error {
+// follow writes what l is told, for as long as the caller may listen.
+func (s *stream) follow(ctx context.Context, l *events.Listener, drained <-chan struct{}, may func() bool) error {
 	alive := time.NewTicker(aliveEvery)
 	defer alive.Stop()
 	for {
@@ -62,6 +71,9 @@ func (s *stream) follow(ctx context.Context, l *events.Listener, drained <-chan 
 		case <-drained:
 			return nil
 		case <-alive.C:
+			if !may() {
+				return nil
+			}
 			err = s.write(": alive\n\n")
 		case <-l.Ready():
 			err = s.changes(l.Take())
