@@ -56,7 +56,7 @@ func (s *session) testReadOnly(v version) {
 	s.t.Helper()
 	set, push := []byte(`{"digest":"`+v.digest.String()+`"}`), "/v1/pushes/00000000000000000000"
 	chunk := v.chunks[0]
-	for _, m := range append(historyWrites(), []mistake{
+	for _, m := range append(append(append(append(historyWrites(), quotaWrites()...), accessWrites()...), s.provenanceWrites(v)...), []mistake{
 		{openapi.CodeReadOnly, "DELETE", v.url(), "", nil},
 		{openapi.CodeReadOnly, "PUT", repoURL + "/tags/main", mediaJSON, set},
 		{openapi.CodeReadOnly, "DELETE", repoURL + "/tags/next", "", nil},

@@ -23,6 +23,7 @@ var allowed = map[string][]string{
 	"openapi/trace":      {},
 	"openapi/trace/otlp": {"openapi/trace"},
 	"openapi/leaseconn":  {"openapi"},
+	"openapi/guard":      {"openapi"},
 	"openapi/tlsfiles":   {},
 	"registry/name":      {"chunker"},
 	"registry/manifest":  {"chunker", "registry/name"},
@@ -151,7 +152,6 @@ var allowed = map[string][]string{
 
 	// Floor 3: the node's insides.
 	"nodecache/internal/bell":          {},
-	"nodecache/internal/guard":         {"openapi"},
 	"nodecache/internal/tier":          {"chunker"},
 	"nodecache/internal/trust":         {"chunker", "openapi", "registry/name", "registry/signature"},
 	"nodecache/internal/tier/tiertest": {"chunker", "nodecache/internal/tier"},
@@ -178,7 +178,7 @@ var allowed = map[string][]string{
 	"nodecache/internal/hubnode": {"chunker", "client", "client/remote", "openapi", "registry/catalog",
 		"registry/manifest", "registry/name", "registry/stream"},
 	"nodecache/internal/nodeapi": {"chunker", "openapi", "openapi/leaseconn", "registry/manifest", "registry/name",
-		"nodecache/internal/gpu", "nodecache/internal/guard", "nodecache/internal/node", "openapi/trace"},
+		"nodecache/internal/gpu", "openapi/guard", "nodecache/internal/node", "openapi/trace"},
 
 	"nodecache/hfcache": {"registry/catalog", "registry/name", "registry/stream"},
 
@@ -186,9 +186,9 @@ var allowed = map[string][]string{
 	"nodecache": {"chunker", "client", "openapi", "registry/name", "nodecache/internal/disk", "nodecache/internal/follow",
 		"nodecache/internal/ledger", "nodecache/internal/node", "nodecache/internal/nodeapi", "nodecache/internal/ram",
 		"cuda", "cuda/inventory", "nodecache/internal/gpu", "nodecache/internal/mover",
-		"client/remote", "nodecache/internal/files", "nodecache/internal/guard", "nodecache/internal/hubnode", "nodecache/internal/trust", "registry/hub", "registry/manifest",
+		"client/remote", "nodecache/internal/files", "openapi/guard", "nodecache/internal/hubnode", "nodecache/internal/trust", "registry/hub", "registry/manifest",
 		"registry/signature", "registry/stream", "openapi/trace"},
-	"nodecache/gate": {"client/agent", "nodecache/internal/guard", "openapi", "registry/name"},
+	"nodecache/gate": {"client/agent", "openapi/guard", "openapi", "registry/name"},
 
 	// Floor 4: the registry.
 	"registry/internal/httpapi": {"chunker", "registry/internal/audit", "chunker/codec", "openapi", "registry/name", "registry/manifest",
@@ -201,7 +201,7 @@ var allowed = map[string][]string{
 
 	// Floor 5: the program.
 	"cmd/ingot": {"chunker", "chunker/codec", "chunker/format", "chunker/synth", "client", "client/agent", "client/artifact", "client/checkpoints", "client/credentials",
-		"client/remote", "nodecache", "nodecache/gate", "nodecache/hfcache", "openapi", "openapi/tlsfiles", "registry", "registry/catalog",
+		"client/remote", "nodecache", "nodecache/gate", "nodecache/hfcache", "openapi", "openapi/guard", "openapi/tlsfiles", "registry", "registry/catalog",
 		"registry/folders", "registry/hub", "registry/name", "registry/manifest", "registry/signature", "registry/stream", "openapi/trace", "openapi/trace/otlp"},
 
 	// Floor 6: whole-system tests and their programs.

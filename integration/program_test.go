@@ -89,7 +89,13 @@ type registry struct {
 // serve starts a registry on an empty data folder.
 func serve(t *testing.T) *registry {
 	t.Helper()
-	r := &registry{t: t, data: filepath.Join(t.TempDir(), "data"), addr: freeAddress(t), home: t.TempDir()}
+	return serveWith(t)
+}
+
+// serveWith is serve with further arguments.
+func serveWith(t *testing.T, args ...string) *registry {
+	t.Helper()
+	r := &registry{t: t, args: args, data: filepath.Join(t.TempDir(), "data"), addr: freeAddress(t), home: t.TempDir()}
 	r.start()
 	t.Cleanup(r.kill)
 	return r
