@@ -13,7 +13,6 @@ import (
 	"github.com/ingot-ml/ingot/nodecache/internal/mover"
 	"github.com/ingot-ml/ingot/nodecache/internal/tier"
 	"github.com/ingot-ml/ingot/openapi"
-	"github.com/ingot-ml/ingot/registry/signature"
 )
 
 // mostHolders is how many of those who have the room an error names.
@@ -31,8 +30,6 @@ func told(what string, err error) error {
 		return openapi.Errorf(wire.Code, "%s: %s", what, wire.Message)
 	case errors.As(err, &full):
 		return fullError(what, full)
-	case errors.Is(err, signature.ErrUntrusted):
-		return openapi.Errorf(openapi.CodeForbidden, "%s: %v", what, err)
 	case errors.Is(err, gpu.ErrNotOn):
 		return openapi.Errorf(openapi.CodeNotFound, "%s: %v", what, err)
 	case errors.Is(err, gpu.ErrNoTensors):

@@ -14,6 +14,7 @@ import (
 	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry/manifest"
 	"github.com/ingot-ml/ingot/registry/name"
+	"github.com/ingot-ml/ingot/registry/signature"
 )
 
 // errNoRegistry reports what only a registry has, on a node that has none.
@@ -192,6 +193,9 @@ func (n *Node) trusted(ctx context.Context, k ledger.Key) error {
 	err := n.config.Trust.Check(ctx, k.Repo, k.Digest)
 	if errors.Is(err, client.ErrUnreachable) {
 		n.Reached(err)
+	}
+	if errors.Is(err, signature.ErrUntrusted) {
+		return openapi.Errorf(openapi.CodeForbidden, "%v: this node loads nothing else of this repository", err)
 	}
 	return err
 }

@@ -19,9 +19,11 @@ import (
 	"github.com/ingot-ml/ingot/nodecache/internal/ledger"
 	"github.com/ingot-ml/ingot/nodecache/internal/node"
 	"github.com/ingot-ml/ingot/nodecache/internal/ram"
+	"github.com/ingot-ml/ingot/nodecache/internal/trust"
 	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry"
 	"github.com/ingot-ml/ingot/registry/name"
+	"github.com/ingot-ml/ingot/registry/signature"
 )
 
 const mib = 1 << 20
@@ -35,7 +37,8 @@ type world struct {
 	chunks  atomic.Int64 // requests for chunks
 	folder  string
 	spec    synth.Spec
-	models  map[string]string // folder by tag
+	models  map[string]string      // folder by tag
+	keys    []*signature.PublicKey // that versions have to be signed by
 }
 
 func newWorld(t *testing.T) *world {
@@ -133,6 +136,9 @@ func (w *world) open(c node.Config) *house {
 		w.t.Fatal(err)
 	}
 	c.Disk, c.RAM = h.disk, h.ram
+	if w.keys != nil {
+		c.Trust = trust.New(trust.Config{Registry: w.client, Store: h.disk, Keys: w.keys})
+	}
 	c.Logger = slog.New(slog.NewTextHandler(w.t.Output(), nil))
 	if h.Node, err = node.Open(c); err != nil {
 		w.t.Fatal(err)

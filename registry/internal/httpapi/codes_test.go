@@ -247,6 +247,8 @@ func rightRequest(method, path string, op *openapi3.Operation) *http.Request {
 		bodies["application/json"] = []byte(`{"url":"http://127.0.0.1:80","ttl":1}`)
 	case "createToken":
 		bodies["application/json"] = []byte(`{"scopes":["acme/*:push"]}`)
+	case "setProtection":
+		bodies["application/json"] = []byte(`{"pattern":"acme/*:prod"}`)
 	case "setQuota":
 		bodies["application/json"] = []byte(`{"max_bytes":1}`)
 	case "setRetention":
