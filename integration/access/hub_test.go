@@ -124,7 +124,7 @@ func hubWrites() []row {
 		{"PUT settings, as they are", reads, func(c *cell) request {
 			return request{method: "PUT", path: model(c, "/settings"), body: `{"private":false}`}
 		}, nil},
-		{"POST preupload", reads, func(c *cell) request {
+		{"POST preupload", pushes, func(c *cell) request {
 			return request{method: "POST", path: model(c, "/preupload/main"), body: `{"files":[{"path":"a","size":5}]}`}
 		}, nil},
 		{"POST commit", pushes, func(c *cell) request {

@@ -58,9 +58,11 @@ type server struct {
 	url  string
 	home string // of the program: its folders
 	data string // of a registry
-	cmd  *exec.Cmd
-	done chan struct{} // closed when cmd has ended
-	log  bytes.Buffer  // what it said; read it after kill
+	// admin is the token that a registry has told, if it asks for tokens.
+	admin string
+	cmd   *exec.Cmd
+	done  chan struct{} // closed when cmd has ended
+	log   bytes.Buffer  // what it said; read it after kill
 }
 
 // serve starts a registry on an empty folder.
@@ -122,14 +124,17 @@ func (s *server) start(args ...string) {
 	if err := <-started; err != nil {
 		s.t.Fatalf("start ingot: %v", err)
 	}
-	var ready struct{ Address string }
+	var ready struct {
+		Address string
+		Admin   string `json:"admin_token"`
+	}
 	err = json.NewDecoder(said).Decode(&ready)
 	close(read)
 	if err != nil {
 		s.kill()
 		s.t.Fatalf("ingot %q is not ready: %v\n%s", args, err, s.log.String())
 	}
-	s.url = "http://" + ready.Address
+	s.url, s.admin = "http://"+ready.Address, ready.Admin
 }
 
 // kill ends the program without giving it notice.

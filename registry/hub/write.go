@@ -22,6 +22,8 @@ type Writer interface {
 	Repos
 	Refs
 	Uploads
+	// Writable returns nil if who asks may push to a repository.
+	Writable(ctx context.Context, repo name.Repo) error
 	// Begin begins a commit to a branch, which exists. Contents of its files take at
 	// most room bytes.
 	Begin(ctx context.Context, repo name.Repo, branch string, room int64) (Draft, error)

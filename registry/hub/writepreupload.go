@@ -51,6 +51,10 @@ func (c *call) preupload(repo name.Repo, revision string) error {
 	if err != nil {
 		return err
 	}
+	// Clients prepare for long after this, so that they had better be refused now.
+	if err := c.config.Writer.Writable(c.r.Context(), repo); err != nil {
+		return err
+	}
 	modes := make([]mode, len(q.Files))
 	for i, f := range q.Files {
 		if modes[i], err = c.mode(rev, f); err != nil {

@@ -19,6 +19,7 @@ import (
 
 	"github.com/ingot-ml/ingot/chunker"
 	"github.com/ingot-ml/ingot/openapi"
+	"github.com/ingot-ml/ingot/registry/catalog"
 	"github.com/ingot-ml/ingot/registry/hub"
 	"github.com/ingot-ml/ingot/registry/internal/access"
 	"github.com/ingot-ml/ingot/registry/internal/commits"
@@ -68,6 +69,18 @@ func New(c Config) *Publisher {
 }
 
 func isNotFound(err error) bool { return errors.Is(err, &openapi.Error{Code: openapi.CodeNotFound}) }
+
+// Writable implements hub.Writer.
+func (w *Publisher) Writable(ctx context.Context, repo name.Repo) error {
+	p := access.FromContext(ctx)
+	switch {
+	case w.Policy.Allow(p, repo, access.Push) == nil:
+		return nil
+	case w.Policy.Allow(p, repo, access.Read) == nil:
+		return openapi.Errorf(openapi.CodeForbidden, "%s: %s may not push here", repo, p.Subject)
+	}
+	return fmt.Errorf("%s: %w", repo, catalog.ErrNoRepo)
+}
 
 // Create implements hub.Repos.
 func (w *Publisher) Create(ctx context.Context, repo name.Repo) (made bool, err error) {
