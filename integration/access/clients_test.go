@@ -19,12 +19,11 @@ func TestOCIClients(t *testing.T) {
 		repo, password string
 		ok             bool
 	}{
-		"a token":                       {"acme/llama", w.tokens[pull], true},
-		"no token":                      {"acme/llama", "", false},
-		"a wrong one":                   {"acme/llama", "hf_wrong", false},
-		"another's":                     {"acme/llama", w.tokens[other], false},
-		"no token, for what is public":  {"public/llama", "", true},
-		"a wrong one, for what is that": {"public/llama", "hf_wrong", false},
+		"a token":                      {"acme/llama", w.tokens[pull], true},
+		"no token":                     {"acme/llama", "", false},
+		"a wrong one":                  {"acme/llama", "hf_wrong", false},
+		"another's":                    {"acme/llama", w.tokens[other], false},
+		"no token, for what is public": {"public/llama", "", true},
 	} {
 		repo, err := remote.NewRepository(host + "/" + c.repo)
 		if err != nil {
