@@ -134,7 +134,7 @@ func TestMachinesLogIn(t *testing.T) {
 		t.Errorf("logged in as %+v", in)
 	}
 	pushed := r.push(model, "ml/x")
-	r.denied(9, "", "push", model, "acme/x")
+	r.denied(3, "not found", "push", model, "acme/x")
 	r.denied(9, "was exchanged before", "login", "--oidc-token-file", c.path("job"))
 	c.write("forged", c.jwt("ml:trainer", map[string]any{"aud": "somebody else"}))
 	r.denied(9, "is not taken", "login", "--oidc-token-file", c.path("forged"))

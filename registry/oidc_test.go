@@ -144,6 +144,8 @@ func TestOIDC(t *testing.T) {
 		{"the token is one of Basic too", "GET", "/v1/repos", basic(got.Token), http.StatusOK},
 		{"a JWT reads", "GET", "/v1/repos", basic(jwt), http.StatusOK},
 		{"and reads again", "GET", "/v1/repos", basic(jwt), http.StatusOK},
+		{"a JWT reads by OCI, as kubelets do", "GET", "/v2/", basic(jwt), http.StatusOK},
+		{"a JWT of a stranger by OCI", "GET", "/v2/", basic(stranger.jwt(t, "ml:trainer", audience)), http.StatusUnauthorized},
 		{"a JWT does not push", "POST", "/v1/repos/ml/x/pushes", basic(jwt), http.StatusForbidden},
 		{"a JWT is no token", "GET", "/v1/repos", "Bearer " + jwt, http.StatusUnauthorized},
 		{"a JWT of a stranger does not read", "GET", "/v1/repos", basic(stranger.jwt(t, "ml:trainer", audience)), http.StatusUnauthorized},

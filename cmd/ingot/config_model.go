@@ -173,9 +173,6 @@ func (m *modelConfig) check() string {
 
 // checkModels refuses models in a tier that the node does not have.
 func (c *agentConfig) checkModels() error {
-	if err := c.checkSigned(); err != nil {
-		return err
-	}
 	for _, m := range c.models {
 		if m.model.Tier == openapi.TierRAM && c.node.RAM == 0 {
 			return usagef("%s: %s should be in memory, and ram is none (%s)", m.place, m.called(), c.source("ram"))

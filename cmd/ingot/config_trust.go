@@ -56,6 +56,9 @@ func (c *agentConfig) checkSigned() error {
 
 // readSigned reads the files of keys.
 func (c *agentConfig) readSigned() (err error) {
+	if err := c.checkSigned(); err != nil {
+		return err
+	}
 	if c.node.SignedBy, err = keysOf(c.signed); err != nil {
 		return err
 	}
