@@ -24,7 +24,7 @@ func (s *session) testMistakes(v version) {
 	s.t.Helper()
 	push := s.start()
 	for _, list := range [][]mistake{
-		routeMistakes(), nameMistakes(v), absentThings(), readMistakes(v), uploadMistakes(push, v), deltaMistakes(s.t, push, v), commitMistakes(push, v), nodeMistakes(v), upkeepMistakes(), historyMistakes(),
+		routeMistakes(), nameMistakes(v), absentThings(), readMistakes(v), uploadMistakes(push, v), deltaMistakes(s.t, push, v), commitMistakes(push, v), nodeMistakes(v), upkeepMistakes(), historyMistakes(), summaryMistakes(v),
 	} {
 		for _, m := range list {
 			s.fails(m.want, m.method, m.path, m.media, m.body)

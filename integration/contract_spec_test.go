@@ -226,7 +226,7 @@ func statusOf(s string) int {
 // document of the API. The tests of package httpapi bring about the rest, with a
 // service that fails in each way.
 func rare(op *openapi3.Operation, status int) bool {
-	guarded := map[string]int{"beginSession": http.StatusUnauthorized, "startPush": http.StatusNotFound, "setRetention": http.StatusNotFound, "getQuota": http.StatusNotFound, "setQuota": http.StatusNotFound, "verifyStore": http.StatusForbidden, "listUpstreams": http.StatusForbidden}
+	guarded := map[string]int{"beginSession": http.StatusUnauthorized, "endSession": http.StatusBadRequest, "startPush": http.StatusNotFound, "setRetention": http.StatusNotFound, "getQuota": http.StatusNotFound, "setQuota": http.StatusNotFound, "verifyStore": http.StatusForbidden, "listUpstreams": http.StatusForbidden}
 	return guarded[op.OperationID] == status || slices.Contains([]int{
 		http.StatusTemporaryRedirect, http.StatusConflict, http.StatusTooManyRequests, http.StatusInternalServerError,
 		http.StatusServiceUnavailable, http.StatusInsufficientStorage, http.StatusRequestHeaderFieldsTooLarge,

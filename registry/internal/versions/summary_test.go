@@ -205,6 +205,9 @@ func TestSummaryReadsOnce(t *testing.T) {
 			t.Fatalf("%d models, weighed %v", len(got.Models), got.Weighed)
 		}
 	}
+	begun := time.Now()
+	w.summary(alice, versions.SummaryFilter{Limit: models})
+	t.Logf("a summary of %d models takes %v", models, time.Since(begun))
 	before := weigh()
 	if n := counted.registers.Load() + counted.blobs.Load(); n != 0 {
 		t.Errorf("%d registers and %d blobs were read again", counted.registers.Load(), counted.blobs.Load())
