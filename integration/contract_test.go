@@ -65,6 +65,9 @@ func (s *session) testRegistry() {
 	if got := s.send(http.StatusOK, "GET", "/openapi.yaml", "", nil); !bytes.Equal(got.body, openapi.Spec) {
 		s.t.Error("/openapi.yaml is not the specification")
 	}
+	if got := s.send(http.StatusOK, "GET", "/metrics", "", nil); !bytes.Contains(got.body, []byte("\ningot_registry_requests_total{")) {
+		s.t.Errorf("the metrics are %.300q", got.body)
+	}
 	// The client follows where the root leads.
 	if got := s.send(http.StatusOK, "GET", "/", "", nil); !bytes.Equal(got.body, openapi.Page) {
 		s.t.Error("the root does not lead to the page of the API")

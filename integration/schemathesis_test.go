@@ -68,6 +68,28 @@ warnings = false
 [[operations]] # a rule that another request may have cleared: TestContract applies one
 include-operation-id = "applyRetention"
 warnings = false
+[[operations]] # of a namespace that nobody pushes to: TestContract pushes beyond one
+include-operation-id = "setQuota"
+parameters = { "path.namespace" = "elsewhere" }
+[[operations]]
+include-operation-id = "clearQuota"
+parameters = { "path.namespace" = "elsewhere" }
+warnings = false
+[[operations]] # a signature that can be kept is made with a key: TestContract makes one
+include-operation-id = "putSignature"
+warnings = false
+[operations.checks.positive_data_acceptance]
+expected-statuses = ["400", "404", "413"]
+[[operations]]
+include-operation-id = ["getSignature", "deleteSignature"]
+warnings = false
+[[operations]] # where everybody may do everything there are no tokens: TestContract makes some elsewhere
+include-operation-id = ["listTokens", "createToken", "revokeToken", "exchangeToken"]
+warnings = false
+[operations.checks.positive_data_acceptance]
+expected-statuses = ["403"]
+[operations.checks.negative_data_rejection]
+expected-statuses = ["400", "403", "404", "405", "413", "431"]
 `
 
 // endless is how many operations are left out.
@@ -118,6 +140,9 @@ parameters = { "path.digest" = "%s" }
 [[operations]]
 include-operation-id = "commitPush"
 parameters = { "query.tag" = "main" }
+[[operations]]
+include-operation-id = "getLayerMap"
+parameters = { "query.against" = ["acme/llama:two"] }
 [[operations]]
 include-operation-id = "deleteTag"
 parameters = { "path.tag" = "main" }
