@@ -7,7 +7,7 @@ import (
 	"net/url"
 	"os"
 
-	"github.com/ingot-ml/ingot/nodecache/internal/guard"
+	"github.com/ingot-ml/ingot/openapi/guard"
 )
 
 // Access says who may use a node over TCP, and what the node shows to its registry.

@@ -64,6 +64,10 @@ type Config struct {
 	Anonymous []string
 	// OIDC are issuers whose tokens are taken for others, with access by tokens.
 	OIDC []Issuer
+	// Hosts are names under which an address of this machine alone is reached, beside
+	// localhost and the host's own, where nothing controls access: HOST, *.DOMAIN, or *. A
+	// page in a browser could otherwise ask by a name that leads here.
+	Hosts []string
 	// Insecure allows Serve to listen where others can reach it, although nothing
 	// controls their access: they may read, write and delete everything.
 	Insecure bool

@@ -8,7 +8,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"slices"
 	"time"
+
+	"github.com/ingot-ml/ingot/openapi/guard"
 )
 
 // ErrExposed reports an address that others can reach, without Config.Insecure.
@@ -32,6 +36,7 @@ func (r *Registry) Serve(ctx context.Context, l net.Listener) error {
 	working, giveUp := context.WithCancel(context.WithoutCancel(ctx))
 	defer giveUp()
 	server := r.server(working)
+	server.Handler = r.front(l.Addr())
 	served := make(chan error, 1)
 	go func() {
 		defer close(served)
@@ -58,6 +63,19 @@ func (r *Registry) encrypted(l net.Listener) net.Listener {
 		return l
 	}
 	return tls.NewListener(l, r.config.TLS)
+}
+
+// front answers what comes to an address. Where everybody on this machine may do
+// everything, a page that they look at may not: nor may it by a name that was led here.
+func (r *Registry) front(a net.Addr) http.Handler {
+	if r.control.controlled() || r.config.Insecure || !local(a) {
+		return r.api
+	}
+	hosts := slices.Clone(r.config.Hosts)
+	if host, err := os.Hostname(); err == nil {
+		hosts = append(hosts, host)
+	}
+	return guard.New(guard.Config{Hosts: hosts, OwnPages: true}).Handler(r.api)
 }
 
 // local tells an address that only this machine can reach.

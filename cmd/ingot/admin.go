@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"time"
+
+	"github.com/ingot-ml/ingot/openapi/guard"
 )
 
 // admin is the server of who runs a process: what it counts, and what it does with
@@ -34,9 +36,13 @@ func openAdmin(address string, metrics http.Handler) (*admin, error) {
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	var front http.Handler = mux
+	if tcp, ok := l.Addr().(*net.TCPAddr); ok && tcp.IP.IsLoopback() {
+		front = guard.New(guard.Config{}).Handler(mux) // pages in a browser of this machine see nothing
+	}
 	return &admin{
 		listener: l,
-		server:   &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10},
+		server:   &http.Server{Handler: front, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10},
 		done:     make(chan struct{}),
 	}, nil
 }

@@ -21,7 +21,9 @@ func lentCertificate(t *testing.T) (cert, key string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	spell := func(kind string, der []byte) string { return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})) }
+	spell := func(kind string, der []byte) string {
+		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
+	}
 	return writeFile(t, "cert.pem", spell("CERTIFICATE", pair.Certificate[0])), writeFile(t, "key.pem", spell("PRIVATE KEY", secret))
 }
 

@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/ingot-ml/ingot/nodecache/internal/guard"
+	"github.com/ingot-ml/ingot/openapi/guard"
 )
 
 // The paths that the gate answers itself.

@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
-	"github.com/ingot-ml/ingot/nodecache/internal/guard"
+	"github.com/ingot-ml/ingot/openapi/guard"
 	"github.com/ingot-ml/ingot/openapi/leaseconn"
 )
 

@@ -9,8 +9,8 @@ import (
 	"runtime/debug"
 	"time"
 
-	"github.com/ingot-ml/ingot/nodecache/internal/guard"
 	"github.com/ingot-ml/ingot/openapi"
+	"github.com/ingot-ml/ingot/openapi/guard"
 	"github.com/ingot-ml/ingot/openapi/trace"
 )
 

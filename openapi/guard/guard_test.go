@@ -10,8 +10,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/ingot-ml/ingot/nodecache/internal/guard"
 	"github.com/ingot-ml/ingot/openapi"
+	"github.com/ingot-ml/ingot/openapi/guard"
 )
 
 // request is one over TCP, with headers in pairs.
@@ -68,6 +68,10 @@ func TestPages(t *testing.T) {
 		{[]string{"Sec-Fetch-Site", "none"}, true, true, true},
 		{[]string{"Sec-Fetch-Site", "cross-site"}, false, false, true},
 		{[]string{"Sec-Fetch-Site", "same-site"}, false, false, true},
+		{[]string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"}, false, true, true},
+		{[]string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "iframe"}, false, false, true},
+		{[]string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "no-cors", "Sec-Fetch-Dest", "document"}, false, false, true},
+		{[]string{"Origin", "null", "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"}, false, false, true},
 		{[]string{"Sec-Fetch-Site", "same-origin"}, false, true, true},
 		{[]string{"Sec-Fetch-Site", ""}, false, false, true},
 		{[]string{"Sec-Fetch-Site", "None"}, false, false, true},
@@ -152,12 +156,20 @@ func TestSocket(t *testing.T) {
 	check(t, "a page", g, over("Origin", "https://evil.example"), openapi.CodeForbidden)
 }
 
-func TestExplain(t *testing.T) {
-	for code, want := range map[openapi.Code]string{openapi.CodeUnauthorized: `Bearer realm="ingot"`, openapi.CodeForbidden: ""} {
-		h := http.Header{}
-		guard.Explain(h, openapi.Errorf(code, "why"))
-		if h.Get("WWW-Authenticate") != want || h.Get("X-Error-Message") != "why" {
-			t.Errorf("%s: %v", code, h)
+func TestHandler(t *testing.T) {
+	g := guard.New(guard.Config{Tokens: func() ([]string, error) { return []string{"hf_good"}, nil }})
+	h := g.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
+	for _, tc := range []struct {
+		host, token, challenge string
+		status                 int
+	}{
+		{"localhost", "hf_good", "", 204}, {"localhost", "hf_bad", `Bearer realm="ingot"`, 401}, {"evil.example", "hf_good", "", 403},
+	} {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, request(tc.host, "/", "Authorization", "Bearer "+tc.token))
+		refused := w.Code != 204
+		if w.Code != tc.status || w.Header().Get("WWW-Authenticate") != tc.challenge || refused != strings.Contains(w.Body.String(), `{"error":{"code":`) || refused != (w.Header().Get("X-Error-Message") != "") {
+			t.Errorf("%+v: %d %v %s", tc, w.Code, w.Header(), w.Body)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
+	"encoding/json"
 	"net"
 	"net/http"
 	"net/netip"
@@ -24,7 +25,8 @@ type Config struct {
 	Hosts []string
 	// Origins are the pages that may ask, SCHEME://HOST[:PORT], or Any; none by default.
 	Origins []string
-	// OwnPages lets pages ask that came from the same name and port.
+	// OwnPages lets pages ask that came from the same name and port, and has those shown
+	// to which others lead.
 	OwnPages bool
 	// Tokens returns those of which a request has to bear one; nil wants none.
 	Tokens func() ([]string, error)
@@ -67,10 +69,21 @@ func (g *Guard) checkPage(r *http.Request) *openapi.Error {
 		}
 		return openapi.Errorf(openapi.CodeForbidden, "requests of the page %.100q are not answered here", origins[0])
 	}
+	if g.config.OwnPages && shows(r) {
+		return nil
+	}
 	if len(sites) == 0 || sites[0] == "none" || sites[0] == "same-origin" && g.config.OwnPages || slices.Contains(g.config.Origins, Any) {
 		return nil
 	}
 	return openapi.Errorf(openapi.CodeForbidden, "requests of pages in a browser are not answered here")
+}
+
+// shows tells a request for a page that somebody is to see, whatever page led there:
+// neither that one nor a page around it learns what is seen.
+func shows(r *http.Request) bool {
+	mode, place := r.Header["Sec-Fetch-Mode"], r.Header["Sec-Fetch-Dest"]
+	return (r.Method == http.MethodGet || r.Method == http.MethodHead) &&
+		len(mode) == 1 && mode[0] == "navigate" && len(place) == 1 && place[0] == "document"
 }
 
 // lets tells whether the page of an origin may ask the server that it calls host.
@@ -144,6 +157,26 @@ func bearer(headers []string) (token string, ok bool) {
 		return password, err == nil && found && password != ""
 	}
 	return "", false
+}
+
+// Handler answers by next what is to be answered, and the others itself.
+func (g *Guard) Handler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if e := g.Check(r); e != nil {
+			Refuse(w, e)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// Refuse answers with an error of Check.
+func Refuse(w http.ResponseWriter, e *openapi.Error) {
+	Explain(w.Header(), e)
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(e.Code.Status())
+	_ = json.NewEncoder(w).Encode(openapi.ErrorBody{Error: e}) // whoever has gone away does not miss it
 }
 
 // Explain sets the headers that go with an error of Check.
