@@ -88,9 +88,16 @@ func TestRefuses(t *testing.T) {
 	if err := s.Remove(t.Context(), root, "acme/x:prod"); !errors.Is(err, &openapi.Error{Code: openapi.CodeNotFound}) {
 		t.Error(err)
 	}
-	for i := range openapi.MaxProtections {
-		set(t, s, root, fmt.Sprintf("acme/x%d:prod", i), false)
+	full := registers.NewMemory()
+	rules := make([]string, openapi.MaxProtections)
+	for i := range rules {
+		rules[i] = fmt.Sprintf(`{"pattern":"acme/x%03d:prod"}`, i)
 	}
+	if _, err := full.CAS(t.Context(), "a/protections", registers.Absent, []byte(`{"v":1,"rules":[`+strings.Join(rules, ",")+`]}`)); err != nil {
+		t.Fatal(err)
+	}
+	s = protections.New(protections.Config{Registers: full, Rights: access.NewScoped(), Now: time.Now, Rand: rand.Reader})
+	set(t, s, root, "acme/x007:prod", true)
 	if _, err := s.Set(t.Context(), root, "acme/y:prod", false); !errors.Is(err, &openapi.Error{Code: openapi.CodeTooLarge}) {
 		t.Errorf("one too many: %v", err)
 	}
