@@ -1,7 +1,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: build install demo demo-gpu demo-train gpu-faults test test-torch lint bench bench-peers bench-checkpoints bench-loaders crash models powercut soak sim planted large fuzz corpora ptx gpu-check tools servers clean help
+.PHONY: build install demo demo-gpu demo-train gpu-faults test test-torch lint bench bench-peers bench-checkpoints bench-loaders crash models powercut soak sim planted large fuzz corpora ptx gpu-check screenshots tools servers deploy-check floods image-check images sbom release security clean help
 
 GO ?= go
 # What is not built for the race detector is built in one way, so that packages are
@@ -105,6 +105,9 @@ powercut: tools ## cut the power of a registry's disk, ROUNDS (100) times on XFS
 soak: tools servers ## work on replicas (STORE=s3) or a folder (STORE=local) while everything fails, for SOAK (10m); SEED repeats
 	INGOT_SOAK=$(SOAK) INGOT_SOAK_SEED=$(SEED) $(GO) test -count=1 -run '^TestSoak$(if $(filter local,$(STORE)),Local,S3)$$' -v -timeout 100h ./integration/soak
 
+floods: build ## flood a registry in every way at once while somebody pulls, and measure
+	INGOT_FLOODS=1 $(PLAIN) test -trimpath -count=1 -run '^TestFloods$$' -v -timeout 10m ./integration/floods
+
 sim: ## simulate replicas over stores that fail, for SIM (10m), from seed SEED (the time of day) on
 	INGOT_SIM_TIME=$(SIM) INGOT_SIM_FROM=$(or $(SEED),$(shell date +%s)000000) $(GO) test -count=1 -run '^TestSimulation$$' -v -timeout 100h ./registry/internal/simtest
 
@@ -140,9 +143,37 @@ gpu-faults: tools ## fail every call of the fake driver in turn, in every way, a
 gpu-check: ## build dist/ingot-gpu-check.tar.gz, which checks and measures the GPU tier on a machine with a GPU
 	integration/gpucheck/bundle.sh '$(VERSION)'
 
+deploy-check: tools servers ## hold docker/ and the release to what reads them (builds Helm, goreleaser; minutes); UPDATE=1 renders the chart anew
+	@integration/env/deploy.sh helm goreleaser cyclonedx-gomod compose
+	INGOT_TEST_REQUIRE=deploy,systemd,s3,helm,goreleaser,cyclonedx-gomod,compose $(PLAIN) test -trimpath -count=1 -timeout 20m -v ./integration/deploy $(if $(UPDATE),-update)
+
+image-check: ## carry out the steps of docker/Dockerfile in folders, and run what comes out (as root; installs debootstrap; minutes)
+	@integration/env/images.sh
+
+images: ## build the images with docker, as ingot:VERSION and ingot-agent:VERSION
+	docker build -f docker/Dockerfile --target registry --build-arg VERSION=$(VERSION) -t ingot:$(VERSION) .
+	docker build -f docker/Dockerfile --target agent --build-arg VERSION=$(VERSION) -t ingot-agent:$(VERSION) .
+
+sbom: build ## tell what the program is made of, as CycloneDX, in dist/ingot.cdx.json
+	@integration/env/deploy.sh cyclonedx-gomod
+	@mkdir -p dist
+	.cache/bin/cyclonedx-gomod-* bin -json -output dist/ingot.cdx.json bin/ingot
+
+release: ## build what a release has, in dist, without publishing it
+	@integration/env/deploy.sh goreleaser cyclonedx-gomod
+	@mkdir -p $(CACHE)/release && ln -sf $(CACHE)/bin/cyclonedx-gomod-* $(CACHE)/release/cyclonedx-gomod
+	PATH="$(CACHE)/release:$$PATH" .cache/bin/goreleaser-* release --snapshot --clean --skip publish
+
+security: ## look for mistakes with gosec, and for known ones in what we use with govulncheck
+	@integration/env/security.sh
+
+screenshots: ## take the pictures of the page that docs/images has (installs Debian's Chromium and its letters)
+	@integration/env/chromium.sh letters
+	INGOT_SCREENSHOTS='$(CURDIR)/docs/images' INGOT_TEST_REQUIRE=chromium $(GO) test -count=1 -run '^TestPictures$$' -v -timeout 20m ./integration/page
+
 tools: ## install a C compiler and the Python and JavaScript environments, fetch the real weights
 	@integration/env/setup.sh
-	@for name in api hub0 hub1 hub2; do integration/env/setup.sh $$name; done
+	@for name in api hub0 hub1 hub2 deploy; do integration/env/setup.sh $$name; done
 	@integration/env/js.sh
 	@$(PYTHON) integration/env/weights.py
 

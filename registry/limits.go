@@ -61,5 +61,12 @@ func (c Config) callers() httpapi.Callers {
 
 // conns bounds the connections.
 func (c Config) conns() *limits.Conns {
-	return limits.NewConns(cmp.Or(max(0, c.Connections), DefaultConnections), limits.Proxies(c.Proxies).Trust)
+	most := cmp.Or(max(0, c.Connections), DefaultConnections)
+	if files := openFiles(); files > 0 && most > files/2 {
+		most = files / 2 // a request may need a file beside its connection
+		if c.Connections > 0 && c.Connections != DefaultConnections {
+			c.Logger.Warn("fewer connections than wanted: the process may have too few open files", "connections", most, "wanted", c.Connections, "files", files)
+		}
+	}
+	return limits.NewConns(most, limits.Proxies(c.Proxies).Trust)
 }

@@ -168,7 +168,7 @@ func closed(conn net.Conn) bool {
 }
 
 func request(method, path string, headers ...string) string {
-	text := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: registry\r\n", method, path)
+	text := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: localhost\r\n", method, path)
 	for _, h := range headers {
 		text += h + "\r\n"
 	}
