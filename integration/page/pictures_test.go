@@ -31,20 +31,20 @@ func TestPictures(t *testing.T) {
 	}
 	browser := browse(t)
 	w := newWorld(t)
-	chat := furnish(w)
+	seen := furnish(w)
 	p := browser.Page(t)
 	for _, picture := range []struct {
 		name, path, theme string
 		width, height     int
 		before            func()
 	}{
-		{name: "page-map", path: "ui/acme/llama/chat", theme: "dark", width: 1200, height: 860},
-		{name: "page-map-light", path: "ui/acme/llama/chat", theme: "light", width: 1200, height: 860},
+		{name: "page-map", path: "ui/acme/llama/chat", theme: "dark", width: 1200, height: 1000},
+		{name: "page-map-light", path: "ui/acme/llama/chat", theme: "light", width: 1200, height: 1000},
 		{name: "page-home", path: "", theme: "light", width: 1200, height: 760},
 		{name: "page-model", path: "ui/acme/run", theme: "dark", width: 1200, height: 900},
 		{name: "page-diff", path: "ui/-/diff?a=acme/llama:base&b=acme/llama:chat", theme: "light", width: 1200, height: 760},
 		{name: "page-storage", path: "ui/-/storage", theme: "dark", width: 1200, height: 860},
-		{name: "page-nodes", path: "ui/-/nodes", theme: "dark", width: 1200, height: 760, before: func() { swap(w, p, chat) }},
+		{name: "page-nodes", path: "ui/-/nodes", theme: "dark", width: 1200, height: 760, before: func() { swap(w, p, seen) }},
 		{name: "page-narrow", path: "ui/acme/llama/chat", theme: "dark", width: 390, height: 844, before: func() {
 			p.Eval(`document.querySelector(".map-section").scrollIntoView()`, nil)
 		}},
@@ -77,59 +77,73 @@ func TestPictures(t *testing.T) {
 	}
 }
 
-// furnish fills a registry, and returns the version that the map is drawn of.
-func furnish(w *world) (chat chunker.Digest) {
+// scene is what the pictures show: some versions of what furnish has pushed.
+type scene struct{ base, chat, code, bge chunker.Digest }
+
+// furnish fills a registry.
+func furnish(w *world) (made scene) {
 	s := synth.Spec{Layers: 28, Hidden: 512, KV: 256, FF: 1408, Vocab: 16000, DType: chunker.BF16, Seed: 7}
 	dir := w.t.TempDir()
 	if err := synth.Write(w.t.Context(), dir, s); err != nil {
 		w.t.Fatal(err)
 	}
-	base := w.push(dir, "acme/llama:base", chunker.Digest{}, map[string]string{"license": "apache-2.0"})
-	change(w.t, dir, func(_ string, layer int) float64 {
+	made.base = w.push(dir, "acme/llama:base", chunker.Digest{}, map[string]string{"license": "apache-2.0"})
+	code := changed(w.t, dir, func(_ string, layer int) float64 {
 		if layer >= 8 && layer < 13 {
 			return 0.9
 		}
 		return 0
 	})
-	w.push(dir, "acme/llama-code:main", base, nil)
+	made.code = w.push(code, "acme/llama-code:main", made.base, nil)
 	// What is called chat has the middle of the one before, another top, and light work elsewhere.
-	change(w.t, dir, func(tensor string, layer int) float64 {
+	made.chat = w.push(changed(w.t, code, func(tensor string, layer int) float64 {
 		attention := strings.Contains(tensor, "q_proj") || strings.Contains(tensor, "v_proj")
 		switch {
-		case layer < 0:
-			return map[bool]float64{true: 0.6}[strings.Contains(tensor, "lm_head")]
+		case strings.Contains(tensor, "norm"):
+			return 0
+		case strings.Contains(tensor, "lm_head"):
+			return 0.6
 		case layer >= 20 && strings.Contains(tensor, "mlp"):
 			return 0.0008 * math.Pow(2.1, float64(layer-18))
 		case layer >= 14 && attention:
 			return 0.01
 		}
 		return 0
-	})
-	chat = w.push(dir, "acme/llama:chat", base, nil)
-	w.train("acme/run", synth.Spec{Layers: 12, Hidden: 256, KV: 128, FF: 768, Vocab: 4000, DType: chunker.BF16, Seed: 3}, 24, 0.03)
+	}), "acme/llama:chat", made.base, nil)
+	var other chunker.Digest // of a branch that somebody tries, and leaves
+	w.train("acme/run", synth.Spec{Layers: 12, Hidden: 256, KV: 128, FF: 768, Vocab: 4000, DType: chunker.BF16, Seed: 3}, 24, 0.03,
+		func(i int, dir string, step chunker.Digest) {
+			if i == 15 {
+				other = step
+			}
+			if i >= 16 && i < 20 {
+				nudge := func(string, int) float64 { return 0.03 }
+				other = w.push(changed(w.t, dir, nudge), "acme/run:hot", other, facts(i, 1.5+1.8/float64(i+1)))
+			}
+		})
 	for i, repo := range []string{"research/gpt-nano", "research/moe-small", "vision/clip", "speech/whisper", "public/minilm", "public/bge"} {
 		s := synth.ForSize(int64(6+5*i) << 20)
 		s.Seed = uint64(i + 20)
 		first := w.make(repo+":main", chunker.Digest{}, s)
 		for j := range i % 3 {
-			w.make(repo+":v"+strconv.Itoa(j+2), first, s, synth.Finetune(uint64(i+j), 0.2))
+			first = w.make(repo+":v"+strconv.Itoa(j+2), first, s, synth.Finetune(uint64(i+j), 0.2))
 		}
+		made.bge = first
 	}
-	return chat
+	return made
 }
 
 // swap has a node change what it holds while the page looks.
-func swap(w *world, p *chromium.Page, chat chunker.Digest) {
-	held := func(version chunker.Digest, tier openapi.Tier) []openapi.NodeResident {
+func swap(w *world, p *chromium.Page, of scene) {
+	held := func(chat chunker.Digest, tier openapi.Tier) []openapi.NodeResident {
 		return []openapi.NodeResident{
-			{Ref: "acme/llama:chat", Version: version, Tier: openapi.TierGPU, Leases: 2},
-			{Ref: "acme/llama-code:main", Version: chat, Tier: tier},
-			{Ref: "public/bge:main", Version: chat, Tier: openapi.TierDisk},
+			{Ref: "acme/llama:chat", Version: chat, Tier: openapi.TierGPU, Leases: 2},
+			{Ref: "acme/llama-code:main", Version: of.code, Tier: tier},
+			{Ref: "public/bge:main", Version: of.bge, Tier: openapi.TierDisk},
 		}
 	}
-	old := chunker.Sum([]byte("before"))
 	for i, name := range []string{"gpu-01", "gpu-02", "gpu-03"} {
-		r := node(held(old, openapi.TierRAM)...)
+		r := node(held(of.base, openapi.TierRAM)...)
 		r.Address = name + ":7071"
 		r.Tiers.Disk.Used += int64(i) * 120 << 30
 		r.Tiers.RAM.Used -= int64(i) * 22 << 30
@@ -137,17 +151,22 @@ func swap(w *world, p *chromium.Page, chat chunker.Digest) {
 		w.report(name, r)
 	}
 	p.Wait(`document.querySelectorAll(".node").length === 3`)
-	w.report("gpu-01", node(held(chat, openapi.TierRAM)...))
+	w.report("gpu-01", node(held(of.chat, openapi.TierRAM)...))
 	p.Wait(`document.querySelector(".news .swap")`)
-	w.report("gpu-01", node(held(chat, openapi.TierGPU)...))
+	w.report("gpu-01", node(held(of.chat, openapi.TierGPU)...))
 	p.Wait(`document.querySelector(".news .move")`)
 }
 
 var layerOf = regexp.MustCompile(`layers\.(\d+)\.`)
 
-// change moves a share of the numbers of every tensor of a model by their lowest bits.
-func change(t *testing.T, dir string, share func(tensor string, layer int) float64) {
+// changed copies a model, and moves a share of the numbers of every tensor by their
+// lowest bits.
+func changed(t *testing.T, from string, share func(tensor string, layer int) float64) (dir string) {
 	t.Helper()
+	dir = t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(from)); err != nil {
+		t.Fatal(err)
+	}
 	path := filepath.Join(dir, "model.safetensors")
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -182,4 +201,5 @@ func change(t *testing.T, dir string, share func(tensor string, layer int) float
 	if err := os.WriteFile(path, b, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	return dir
 }

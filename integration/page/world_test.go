@@ -76,16 +76,24 @@ type world struct {
 	url    string
 	client *client.Registry
 	places string           // what was pushed before, to make differences against
+	admin  string           // the token of an admin, where access is controlled
 	front  http.HandlerFunc // answers in place of the registry what it wants to; may be nil
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	r, err := registry.Open(t.Context(), registry.Config{Data: filepath.Join(t.TempDir(), "data"), Reserve: -1})
+	return openWorld(t, registry.Config{})
+}
+
+// openWorld opens a registry that is configured in some way.
+func openWorld(t *testing.T, c registry.Config) *world {
+	t.Helper()
+	c.Data, c.Reserve = filepath.Join(t.TempDir(), "data"), -1
+	r, err := registry.Open(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, places: t.TempDir()}
+	w := &world{t: t, places: t.TempDir(), admin: r.AdminToken()}
 	// Streams of events end with the server, whose context they are told by.
 	working, stop := context.WithCancel(context.Background())
 	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, q *http.Request) {
@@ -101,7 +109,7 @@ func newWorld(t *testing.T) *world {
 		r.Handler().ServeHTTP(rw, q.WithContext(ctx))
 	}))
 	w.url = server.URL
-	if w.client, err = client.New(server.URL, client.Options{}); err != nil {
+	if w.client, err = client.New(server.URL, client.Options{Token: w.token}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -114,6 +122,9 @@ func newWorld(t *testing.T) *world {
 	})
 	return w
 }
+
+// token is what the client says who it is with.
+func (w *world) token(context.Context) (string, error) { return w.admin, nil }
 
 // answer knows whether anything was answered.
 type answer struct {
@@ -159,8 +170,9 @@ func (w *world) make(to string, parent chunker.Digest, s synth.Spec, changes ...
 	return w.push(dir, to, parent, nil)
 }
 
-// train pushes n checkpoints of a run to a repository, each made from the one before.
-func (w *world) train(repo string, s synth.Spec, n int, share float64) (digests []chunker.Digest) {
+// train pushes n checkpoints of a run to a repository, each made from the one before, and
+// tells then of each.
+func (w *world) train(repo string, s synth.Spec, n int, share float64, then ...func(i int, dir string, made chunker.Digest)) (digests []chunker.Digest) {
 	w.t.Helper()
 	run, err := synth.NewRun(w.t.Context(), s)
 	if err != nil {
@@ -177,34 +189,58 @@ func (w *world) train(repo string, s synth.Spec, n int, share float64) (digests 
 		if err := run.Write(w.t.Context(), dir); err != nil {
 			w.t.Fatal(err)
 		}
-		last = w.push(dir, repo+":main", last, map[string]string{
-			"ingot.step": fmt.Sprint(500 * i), "ingot.run": "first", "ingot.loss": fmt.Sprintf("%.4f", 1.21+2.4/float64(i+1)),
-			"eval.accuracy": fmt.Sprintf("%.4f", 0.78-0.5/float64(i+1)),
-		})
+		last = w.push(dir, repo+":main", last, facts(i, 1.21+2.4/float64(i+1)))
 		digests = append(digests, last)
+		for _, f := range then {
+			f(i, dir, last)
+		}
 	}
 	return digests
+}
+
+// facts are what a training says of a checkpoint.
+func facts(i int, loss float64) map[string]string {
+	return map[string]string{
+		"ingot.step": fmt.Sprint(500 * i), "ingot.run": "first", "ingot.loss": fmt.Sprintf("%.4f", loss),
+		"eval.accuracy": fmt.Sprintf("%.4f", 0.9-loss/5),
+	}
 }
 
 // report tells the registry what a node holds.
 func (w *world) report(node string, r openapi.NodeReport) {
 	w.t.Helper()
-	body, err := json.Marshal(r)
-	if err != nil {
-		w.t.Fatal(err)
+	w.ask(http.MethodPut, "/v1/nodes/"+node, r, nil)
+}
+
+// ask sends a request with a body, if that is not nil, and reads the answer into out.
+func (w *world) ask(method, path string, body, out any) {
+	w.t.Helper()
+	var doc bytes.Buffer
+	if body != nil {
+		if err := json.NewEncoder(&doc).Encode(body); err != nil {
+			w.t.Fatal(err)
+		}
 	}
-	q, err := http.NewRequestWithContext(w.t.Context(), http.MethodPut, w.url+"/v1/nodes/"+node, bytes.NewReader(body))
+	q, err := http.NewRequestWithContext(w.t.Context(), method, w.url+path, &doc)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	q.Header.Set("Content-Type", "application/json")
+	if w.admin != "" {
+		q.Header.Set("Authorization", "Bearer "+w.admin)
+	}
 	got, err := http.DefaultClient.Do(q)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	defer got.Body.Close()
 	if got.StatusCode/100 != 2 {
-		w.t.Fatalf("report %s: %s", node, got.Status)
+		w.t.Fatalf("%s %s: %s", method, path, got.Status)
+	}
+	if out != nil {
+		if err := json.NewDecoder(got.Body).Decode(out); err != nil {
+			w.t.Fatal(err)
+		}
 	}
 }
 

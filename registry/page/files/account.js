@@ -14,7 +14,7 @@ export function account(go) {
 }
 
 async function draw(corner, go) {
-	const who = await get("v1/whoami").catch(() => null);
+	const who = await get("v1/whoami").catch((e) => e.status === 401 ? { access: "tokens" } : null);
 	if (!who || who.access === "open") return put(corner);
 	if (!who.token) return put(corner, h("a", { href: places.signIn() }, "Sign in"));
 	const out = async () => {

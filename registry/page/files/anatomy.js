@@ -1,9 +1,13 @@
 // Arranges a model's layers for the map: runs of like blocks side by side, in every
 // block the tensors of one role at one height. It knows no pixels.
 
-/** A share says where bytes come from: from versions (index → bytes), changed (degree → bytes in heats), or new. */
+/**
+ * A share says where bytes come from: from versions (index → bytes), changed, or new. Of
+ * what has changed, heats has the bytes by the degree to which they differ; the last of
+ * it is what is stored whole, of which nobody knows.
+ */
 function share() {
-	return { bytes: 0, from: [], changed: 0, differs: 0, fresh: 0, tensors: 0, parts: [], heats: [] };
+	return { bytes: 0, from: [], changed: 0, known: 0, differs: 0, fresh: 0, tensors: 0, parts: [], heats: [] };
 }
 
 /** Adds a layer or a part of one. */
@@ -12,35 +16,35 @@ function count(into, p) {
 	(p.shared ?? []).forEach((n, i) => { into.from[i] = (into.from[i] ?? 0) + n; });
 	into.changed += p.changed;
 	into.fresh += p.new;
-	into.differs += differing(p);
 	into.tensors += p.tensors ?? 0;
 	into.parts.push(p);
 	for (const q of p.parts?.length ? p.parts : [p]) {
-		if (q.changed > 0) {
-			const d = degree({ changed: q.changed, differs: differing(q) });
-			into.heats[d] = (into.heats[d] ?? 0) + q.changed;
-		}
+		const known = q.values === undefined ? 0 : Math.min(q.changed, q.delta?.bytes ?? 0);
+		warm(into, known, q.values * known);
+		if (q.changed > known) into.heats[unknown] = (into.heats[unknown] ?? 0) + q.changed - known;
 	}
 	return into;
 }
 
-/** Of changed bytes, those whose numbers differ; all where the registry does not know. */
-function differing(p) {
-	if (p.values === undefined || !p.delta) return p.changed;
-	return p.values * p.delta.bytes + Math.max(0, p.changed - p.delta.bytes);
+function warm(into, known, differs) {
+	if (known === 0) return;
+	into.known += known;
+	into.differs += differs;
+	const d = degrees.findIndex((top) => differs / known < top);
+	into.heats[d] = (into.heats[d] ?? 0) + known;
 }
 
 /** whole adds up parts of layers, or layers. */
 export const whole = (parts) => parts.reduce(count, share());
 
-/** heat is which part of the numbers of the changed bytes differs, 0 to 1. */
-export const heat = (sum) => sum.changed > 0 ? sum.differs / sum.changed : 0;
+/** heat is which part of the numbers of the changed bytes differs, as far as it is known, 0 to 1. */
+export const heat = (sum) => sum.known > 0 ? sum.differs / sum.known : 0;
 
 /** degrees are the steps of the scale of heat, by the upper end of each. */
 export const degrees = [0.002, 0.01, 0.05, 0.2, 0.5, Infinity];
 
-/** degree is the step of the scale that a sum with changed bytes has. */
-export const degree = (sum) => degrees.findIndex((top) => heat(sum) < top);
+/** unknown is the step behind them: changed, and how much nobody knows. */
+export const unknown = degrees.length;
 
 const plain = /^(\*|weight|bias|layer|self|block|module|base_layer|default|dense|fc|linear|wi|wo)$/;
 

@@ -2,7 +2,7 @@
 
 import { h } from "./dom.js";
 import * as places from "./places.js";
-import { degrees } from "./anatomy.js";
+import { degrees, unknown } from "./anatomy.js";
 import { called } from "./parts.js";
 import { bytes, percent } from "./words.js";
 
@@ -23,6 +23,8 @@ export function legend(anatomy, sum, here, keep) {
 			h("span", { class: "soft" }, why[source.why] ?? ""), h("span", { class: "n" }, h("b", {}, percent(n, sum.bytes)), ` ${bytes(n)}`))))) : null,
 		h("div", {}, sum.changed > 0 ? [h("h3", {}, "Changed: values that differ"),
 			h("ol", { class: "scale" }, degrees.map((top, i) => h("li", {}, h("i", { class: `swatch heat${i}` }), top === Infinity ? "more" : `< ${top * 100} %`)))] : null,
-		sum.fresh > 0 ? h("ul", { class: "sources" }, item("new", h("i", { class: "swatch new" }), "new, in none of them", h("span", { class: "n" }, h("b", {}, percent(sum.fresh, sum.bytes)), ` ${bytes(sum.fresh)}`))) : null),
+		h("ul", { class: "sources" },
+			sum.heats[unknown] > 0 ? item(`heat${unknown}`, h("i", { class: `swatch heat${unknown}` }), "stored whole, not compared", h("span", { class: "n" }, h("b", {}, percent(sum.heats[unknown], sum.bytes)), ` ${bytes(sum.heats[unknown])}`)) : null,
+			sum.fresh > 0 ? item("new", h("i", { class: "swatch new" }), "new, in none of them", h("span", { class: "n" }, h("b", {}, percent(sum.fresh, sum.bytes)), ` ${bytes(sum.fresh)}`)) : null)),
 		h("button", { class: "plain keep", onclick: keep }, "Save picture"));
 }

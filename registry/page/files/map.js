@@ -2,7 +2,7 @@
 // colour the version that has the same bytes, or how much has changed.
 
 import { h, put, s, sized } from "./dom.js";
-import { heat, sections, whole } from "./anatomy.js";
+import { heat, sections, unknown, whole } from "./anatomy.js";
 import { plan } from "./plan.js";
 import { bytes, count, many, percent } from "./words.js";
 
@@ -32,6 +32,7 @@ const hint = () => h("p", { class: "soft" }, "Point at a cell, or walk over them
 
 function draw(made, version, view, say, upright) {
 	const cursor = s("rect", { class: "cursor", rx: 2, width: 0, height: 0 });
+	const edge = s("rect", { class: "cursor edge", rx: 3, width: 0, height: 0 }); // sets it off from any colour
 	const svg = s("svg", {
 		width: made.width, height: made.height, viewBox: `0 0 ${made.width} ${made.height}`, tabindex: 0, role: "img",
 		"aria-label": `Map of ${many(version.layers.length, "layer")}: ${summary(version)}. Arrow keys walk over it; a table follows.`,
@@ -41,15 +42,17 @@ function draw(made, version, view, say, upright) {
 	made.boxes.map((b, i) => s("clipPath", { id: `section${i}` }, s("rect", { x: b.x, y: b.y, width: b.w, height: b.h, rx: Math.min(6, b.w / 3, b.h / 3) })))),
 	made.boxes.map((_, i) => s("g", { "clip-path": `url(#section${i})` }, made.cells.filter((c) => c.section === i).map((cell) => bands(cell, upright).map((b) => s("rect", b))))),
 	made.labels.map((l) => s("text", { x: l.x, y: l.y, "text-anchor": l.anchor, "dominant-baseline": l.middle ? "central" : null }, l.text)),
-	cursor);
+	edge, cursor);
 	const show = (i) => {
 		view.at = i;
 		const cell = made.cells[i];
 		if (!cell) {
 			cursor.setAttribute("width", 0);
+			edge.setAttribute("width", 0);
 			return say(null);
 		}
-		for (const [key, v] of [["x", cell.x - 1], ["y", cell.y - 1], ["width", cell.w + 2], ["height", cell.h + 2]]) cursor.setAttribute(key, v);
+		place(cursor, cell, 1);
+		place(edge, cell, 3);
 		return say(cell);
 	};
 	svg.addEventListener("pointermove", (e) => { if (!view.pinned) { const i = hit(made, svg, e); if (i >= 0 && i !== view.at) show(i); } });
@@ -68,6 +71,13 @@ function draw(made, version, view, say, upright) {
 	});
 	if (view.at >= 0) show(view.at);
 	return svg;
+}
+
+function place(rect, cell, around) {
+	rect.setAttribute("x", cell.x - around);
+	rect.setAttribute("y", cell.y - around);
+	rect.setAttribute("width", cell.w + 2 * around);
+	rect.setAttribute("height", cell.h + 2 * around);
 }
 
 /** summary is the picture in words. */
@@ -147,11 +157,11 @@ function about(cell, sources, tell) {
 function words(kind, n, sum, sources, tell) {
 	if (kind === "new") return `new, ${bytes(n)}`;
 	if (kind.startsWith("v")) return `shared with ${tell(sources[Number(kind.slice(1))])}`;
-	return `changed, ${differs(sum)}`;
+	return kind === `heat${unknown}` ? "changed, stored whole" : `changed, ${differs(sum)}`;
 }
 
-/** differs says how much of what has changed differs. */
-export function differs(sum) {
+/** differs says how much of what has changed differs, as far as it is known. */
+function differs(sum) {
 	const v = heat(sum);
 	return v > 0.95 ? "most of its values" : `about ${percent(v, 1)} of its values`;
 }
@@ -164,7 +174,7 @@ export function table(version) {
 		return h("tr", {}, h("th", { scope: "row" }, h("code", {}, l.name)),
 			h("td", {}, count(l.tensors ?? 0)), h("td", {}, bytes(l.bytes)),
 			h("td", {}, strip(sum)),
-			h("td", {}, percent(shared, l.bytes)), h("td", {}, sum.changed ? `${bytes(sum.changed)}, ${differs(sum)}` : "–"), h("td", {}, sum.fresh ? bytes(sum.fresh) : "–"));
+			h("td", {}, percent(shared, l.bytes)), h("td", {}, sum.changed ? bytes(sum.changed) + (sum.known ? `, ${differs(sum)}` : "") : "–"), h("td", {}, sum.fresh ? bytes(sum.fresh) : "–"));
 	};
 	return h("table", { class: "layers" },
 		h("thead", {}, h("tr", {}, ["Layer", "Tensors", "Size", "", "Shared", "Changed", "New"].map((t) => h("th", { scope: "col" }, t)))),

@@ -13,7 +13,7 @@ const room = { least: 3.5, most: 160 }; // of a block, along
  */
 export function plan(sections, width, upright) {
 	const labels = [];
-	const margin = upright ? { along: 4, across: 42 } : { along: 0, across: 0 };
+	const margin = upright ? { along: 4, across: 47 } : { along: 0, across: 0 };
 	const depth = upright ? width - margin.across : Math.min(340, Math.max(220, width * 0.3));
 	const spots = sections.map((section) => ({ section, label: !section.blocks ? 0 : upright ? 14 : 52 }));
 	const fixed = spots.reduce((sum, s) => sum + s.label + apart, -apart);
