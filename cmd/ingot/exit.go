@@ -46,7 +46,7 @@ const exitHelp = `Exit codes:
     6  conflict: a tag has moved, another pull works in the folder
     7  the input cannot be stored: a malformed file, a path that escapes; or
        something stands in the way of what is to be written
-    8  no space left
+    8  no space left, or none that a quota leaves
     9  not allowed: the registry or the agent wants a token, or one that allows more
    10  no good signature by a key that is trusted
   130  interrupted
@@ -185,7 +185,7 @@ func judgeCode(code openapi.Code) int {
 		return exitConflict
 	case openapi.CodeBadManifest, openapi.CodeTooLarge:
 		return exitInput
-	case openapi.CodeNoSpace:
+	case openapi.CodeNoSpace, openapi.CodeQuotaExceeded:
 		return exitNoSpace
 	case openapi.CodeUnauthorized, openapi.CodeForbidden:
 		return exitDenied

@@ -283,3 +283,8 @@ func headersOf(a answer, t target) map[string]string {
 
 // encoded returns a chunk as it travels.
 func encoded(plain []byte) []byte { return codec.Append(nil, plain, chunker.DType(0)) }
+
+func sumOf(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
