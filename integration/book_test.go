@@ -13,7 +13,7 @@ import (
 )
 
 // bookPages are the pages whose blocks of commands are run as they stand.
-var bookPages = []string{"start.md", "troubleshoot.md"}
+var bookPages = []string{"start.md", "secure.md", "troubleshoot.md"}
 
 // step is a command of a page, and the lines that it is said to print.
 type step struct {
@@ -120,7 +120,7 @@ func (b *book) run(steps []step) []string {
 	for i, s := range steps {
 		fmt.Fprintf(&script, "echo; echo '@@@ %d'\n%s\necho \"@@= $?\"\n", i, b.here(s.command))
 		if strings.HasSuffix(s.command, "&") {
-			fmt.Fprintf(&script, "n=$(stat -c %%s %[1]s); for _ in {1..300}; do [ $(stat -c %%s %[1]s) -gt $n ] && break; sleep 0.1; done\n", out.Name())
+			fmt.Fprintf(&script, "for _ in {1..300}; do [ $(sed '1,/^@@@ %d$/d' %s | wc -l) -gt %d ] && break; sleep 0.1; done\n", i, out.Name(), len(s.prints))
 		}
 	}
 	cmd := exec.CommandContext(b.t.Context(), "bash", "-m", "-c", script.String())

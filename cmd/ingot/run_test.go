@@ -60,6 +60,7 @@ func TestJudge(t *testing.T) {
 		{client.ErrInput, "input", exitInput},
 		{openapi.Errorf(openapi.CodeBadManifest, "bad"), "bad_manifest", exitInput},
 		{openapi.Errorf(openapi.CodeNoSpace, "full"), "no_space", exitNoSpace},
+		{openapi.Errorf(openapi.CodeQuotaExceeded, "full"), "quota_exceeded", exitNoSpace},
 		{syscall.ENOSPC, "no_space", exitNoSpace},
 		{openapi.Errorf("from_the_future", "?"), "from_the_future", exitFailed},
 	} {
