@@ -81,8 +81,9 @@ func TestSignedBy(t *testing.T) {
 		t.Errorf("%d requests for chunks of what may not be loaded", got)
 	}
 
-	// Signed it comes, by itself.
+	// Signed it comes.
 	w.sign(key, base)
+	h.Changed(prod, base, keep) // or a minute later by itself
 	until(t, "the signed version", func() bool { return h.model("prod").Tier == openapi.TierRAM })
 
 	// The next one does not take its place before it is signed.
@@ -94,6 +95,7 @@ func TestSignedBy(t *testing.T) {
 		t.Errorf("while the next is not signed: %+v", m)
 	}
 	w.sign(key, next)
+	h.Changed(prod, next, keep)
 	until(t, "the next version", func() bool { m := h.model("prod"); return m.Version == next.String() && m.Error == "" })
 	w.models["prod"] = nextDir
 	l := h.lease("prod")
