@@ -159,11 +159,3 @@ func reachable(listen string) (bool, error) {
 	ip := net.ParseIP(host)
 	return host != "localhost" && (ip == nil || !ip.IsLoopback()), nil
 }
-
-// checkReach refuses an address that others can reach unless they may.
-func checkReach(listen, source, instead string, insecure bool) error {
-	if others, err := reachable(listen); err != nil || !others || insecure {
-		return err
-	}
-	return usagef("listen %s (%s) can be reached by others, and there is no access control yet: use %s, or allow it with --insecure", listen, source, instead)
-}
