@@ -171,10 +171,11 @@ screenshots: ## take the pictures of the page that docs/images has (installs Deb
 	@integration/env/chromium.sh letters
 	INGOT_SCREENSHOTS='$(CURDIR)/docs/images' INGOT_TEST_REQUIRE=chromium $(GO) test -count=1 -run '^TestPictures$$' -v -timeout 20m ./integration/page
 
-tools: ## install a C compiler and the Python and JavaScript environments, fetch the real weights
+tools: ## install a C compiler, a browser, the Python and JavaScript environments, fetch the real weights
 	@integration/env/setup.sh
 	@for name in api hub0 hub1 hub2 deploy; do integration/env/setup.sh $$name; done
 	@integration/env/js.sh
+	@integration/env/chromium.sh
 	@$(PYTHON) integration/env/weights.py
 
 servers: ## build the S3 servers that tests run against

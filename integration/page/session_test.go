@@ -12,8 +12,8 @@ import (
 func TestSignIn(t *testing.T) {
 	b := browse(t)
 	w := openWorld(t, registry.Config{Access: registry.AccessTokens, Anonymous: []string{"public/*"}})
-	w.make("acme/secret:main", chunker.Digest{}, small)
-	w.make("public/open:main", chunker.Digest{}, small)
+	w.make("acme/secret:main", chunker.Digest{}, tiny)
+	w.make("public/open:main", chunker.Digest{}, tiny)
 	p := b.Page(t)
 	models := func() string {
 		return p.Text(`[...document.querySelectorAll(".models .model")].map((m) => m.textContent).sort()`)

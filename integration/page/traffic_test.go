@@ -19,7 +19,7 @@ const mostBytes = 200_000
 func TestFirstView(t *testing.T) {
 	browser := browse(t)
 	w := newWorld(t)
-	versions := 110 // a page of the list is 100
+	versions := 105 // a page of the list is 100
 	if os.Getenv("INGOT_LARGE") != "" {
 		versions = 1000
 	}

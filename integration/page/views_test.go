@@ -74,7 +74,7 @@ func TestViews(t *testing.T) {
 	clean(t, p, "diff")
 
 	p.Open(w.url + "/ui/acme/llama/tuned")
-	has(t, p, "is in base", "its parent", "39 tensors", "Shared with")
+	has(t, p, "is in base", "its parent", "30 tensors", "Shared with")
 	changed := p.Text(`document.querySelectorAll(".map .band[class*=heat]").length`)
 	same := p.Text(`document.querySelectorAll(".map .band.v0").length`)
 	if changed == "0" || same == "0" {
@@ -121,8 +121,8 @@ func TestViews(t *testing.T) {
 func TestKeys(t *testing.T) {
 	browser := browse(t)
 	w := newWorld(t)
-	base := w.make("acme/one:main", chunker.Digest{}, small)
-	w.make("acme/two:main", base, small)
+	base := w.make("acme/one:main", chunker.Digest{}, tiny)
+	w.make("acme/two:main", base, tiny)
 	p := browser.Page(t)
 	p.Open(w.url + "/")
 	p.Press("?")
@@ -156,7 +156,7 @@ func TestKeys(t *testing.T) {
 func TestNarrow(t *testing.T) {
 	browser := browse(t)
 	w := newWorld(t)
-	base := w.make("acme/a-model-with-a-name-that-is-longer-than-a-telephone-is-wide-so-that-it-has-to-break:main", chunker.Digest{}, small)
+	base := w.make("acme/a-model-with-a-name-that-is-longer-than-a-telephone-is-wide-so-that-it-has-to-break:main", chunker.Digest{}, tiny)
 	w.report("gpu-01", node(openapi.NodeResident{Ref: "acme/llama:tuned", Version: base, Tier: openapi.TierGPU}))
 	p := browser.Page(t)
 	p.Size(375, 700)

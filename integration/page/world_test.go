@@ -68,7 +68,10 @@ func TestMain(m *testing.M) {
 }
 
 // small is a model with tensors on both sides of 256 KiB.
-var small = synth.Spec{Layers: 4, Hidden: 384, KV: 128, FF: 768, Vocab: 2000, DType: chunker.BF16, Seed: 7}
+var small = synth.Spec{Layers: 3, Hidden: 256, KV: 128, FF: 640, Vocab: 600, DType: chunker.BF16, Seed: 7}
+
+// tiny is one for tests that look at other things.
+var tiny = synth.Spec{Layers: 1, Hidden: 64, KV: 64, FF: 128, Vocab: 200, DType: chunker.BF16, Seed: 7}
 
 // world is a registry, in this process, and a client of it.
 type world struct {

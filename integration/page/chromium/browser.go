@@ -17,7 +17,7 @@ import (
 )
 
 // patience is how long a browser may take for what it is told.
-const patience = 20 * time.Second
+const patience = 90 * time.Second
 
 // Browser is a running Chromium.
 type Browser struct {

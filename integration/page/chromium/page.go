@@ -179,7 +179,7 @@ func (p *Page) Wait(expression string) {
 	p.t.Helper()
 	var done bool
 	p.Eval(`new Promise((done) => {
-		const until = performance.now() + 12000;
+		const until = performance.now() + 60000;
 		const look = () => {
 			let yes = false;
 			try { yes = Boolean(`+expression+`); } catch { /* not there yet */ }
