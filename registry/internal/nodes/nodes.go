@@ -154,12 +154,24 @@ func (n *Nodes) List(p access.Principal, repo string) (openapi.NodeList, error) 
 	for called, known := range live {
 		info := openapi.NodeInfo{Name: called, Seen: known.seen.UTC(), NodeReport: known.report}
 		info.Models = n.visible(p, known, only)
+		if !n.owns(p, known) && len(n.visible(p, known, name.Repo{})) < len(known.repos) {
+			info.Tiers = budgets(info.Tiers)
+		}
 		if repo == "" && n.owns(p, known) || len(info.Models) > 0 {
 			list.Nodes = append(list.Nodes, info)
 		}
 	}
 	slices.SortFunc(list.Nodes, func(a, b openapi.NodeInfo) int { return cmp.Compare(a.Name, b.Name) })
 	return list, nil
+}
+
+// budgets leaves out of tiers what is in them: how much there is would tell of what p may
+// not read.
+func budgets(t openapi.TierTotals) openapi.TierTotals {
+	for _, tier := range []*openapi.TierUsage{&t.Disk, &t.RAM, &t.GPU} {
+		*tier = openapi.TierUsage{Budget: tier.Budget, Limit: tier.Limit}
+	}
+	return t
 }
 
 // visible returns the versions of a node that p may read, of one repository unless

@@ -107,6 +107,7 @@ func TestOnlyWhatMayBeRead(t *testing.T) {
 	c := &clock{}
 	n := New(access.NewScoped(), c.now)
 	report := report(10, "acme/x:main", "corp/y:main", "secret/z:main")
+	report.Tiers.RAM.Used, report.Tiers.RAM.Budget = 7, 9
 	if err := n.Report(access.Principal{Subject: "node", Scopes: "acme/*:pull corp/*:pull"}, "a", report); err != nil {
 		t.Fatal(err)
 	}
@@ -114,6 +115,12 @@ func TestOnlyWhatMayBeRead(t *testing.T) {
 	for repo, want := range map[string]string{"": "a acme/x:main", "acme/x": "a acme/x:main", "corp/y": ""} {
 		if got := known(t, n, acme, repo); got != want {
 			t.Errorf("%q: %q, want %q", repo, got, want)
+		}
+	}
+	for scopes, used := range map[string]int64{"acme/*:pull": 0, "acme/*:pull corp/*:pull": 7} {
+		list, err := n.List(access.Principal{Subject: "who", Scopes: scopes}, "")
+		if err != nil || len(list.Nodes) != 1 || list.Nodes[0].Tiers.RAM.Used != used || list.Nodes[0].Tiers.RAM.Budget != 9 {
+			t.Errorf("%s sees %+v, %v; want %d bytes used", scopes, list.Nodes, err, used)
 		}
 	}
 	for subject, scopes := range map[string]string{"other": "other/*:admin", "secret": "secret/*:pull", "nobody": ""} {
