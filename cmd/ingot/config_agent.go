@@ -70,7 +70,7 @@ func (c *agentConfig) whereKeys() []*key {
 		newKey("listen", "HOST:PORT", "HOST:PORT, such as 127.0.0.1:7071, or none", &c.listen, orNone("", parseAddress), spellNone("", asIs),
 			"address for the same interface over TCP, without leases"),
 		newKey("insecure", kindBool, "true or false", &c.insecure, parseBool, spellBool,
-			"allow an address that others can reach, though nothing controls their access"),
+			"allow an address that others can reach, though they need no token, or it can be read on its way"),
 		newKey("name", "NAME", "at most 64 of A-Z a-z 0-9 . _ -", &c.node.Name, parseNode, asIs,
 			"what the node calls itself to the registry (default the host's name)"),
 		newKey("advertise", "URL", "a URL such as http://gpu1:7071, or none", &c.node.Advertise, orNone("", address), spellNone("", asIs),
