@@ -28,44 +28,56 @@ func (s *Service) kinOf(ctx context.Context, p access.Principal, repo name.Repo,
 	}
 	var all []related
 	for _, c := range candidates {
-		if c.body, err = s.bodyThere(ctx, c.repo, c.digest); err != nil {
+		other, err := s.bodyThere(ctx, c.repo, c.digest)
+		if err != nil {
 			return nil, err
 		}
-		if c.body != nil && c.body != b {
+		if other != nil && other != b {
+			c.has = b.within(other)
 			all = append(all, c)
 		}
 	}
-	return choose(b, all), nil
+	if chosen := choose(b, all); len(chosen) > 0 {
+		return chosen, nil
+	}
+	return s.calledAlike(ctx, b, all)
+}
+
+// calledAlike returns the first version with tensors that are called as those of b are,
+// where none has any of its bytes.
+func (s *Service) calledAlike(ctx context.Context, b *body, all []related) ([]related, error) {
+	for _, c := range all {
+		other, err := s.bodyThere(ctx, c.repo, c.digest)
+		if err != nil {
+			return nil, err
+		}
+		if other != nil && manifest.NewKin(other.manifest).Likeness(b.manifest) > 0 {
+			return []related{c}, nil
+		}
+	}
+	return nil, nil
 }
 
 // choose takes the parent, and then again and again the one that has most of what is
-// left. Where none shares anything, it takes one whose tensors are at least called alike.
+// left.
 func choose(b *body, all []related) []related {
 	chunks := b.manifest.Chunks
-	has := make([][]int32, len(all)) // the chunks that each has
-	for i := range all {
-		for c := range chunks {
-			if all[i].body.has(chunks[c].Digest) {
-				has[i] = append(has[i], int32(c))
-			}
-		}
-	}
 	var chosen []related
 	taken := make([]bool, len(chunks))
 	take := func(i int) {
 		chosen = append(chosen, all[i])
-		for _, c := range has[i] {
+		for _, c := range all[i].has {
 			taken[c] = true
 		}
 	}
-	if len(all) > 0 && all[0].why == openapi.WhyParent {
-		take(0)
+	if i := slices.IndexFunc(all, func(r related) bool { return r.why == openapi.WhyParent }); i >= 0 {
+		take(i)
 	}
 	for len(chosen) < openapi.MaxMapSources {
 		best, most := -1, int64(0)
 		for i := range all {
 			var n int64
-			for _, c := range has[i] {
+			for _, c := range all[i].has {
 				if !taken[c] {
 					n += int64(chunks[c].Size)
 				}
@@ -79,12 +91,6 @@ func choose(b *body, all []related) []related {
 		}
 		take(best)
 	}
-	if len(chosen) == 0 {
-		i := slices.IndexFunc(all, func(r related) bool { return manifest.NewKin(r.body.manifest).Likeness(b.manifest) > 0 })
-		if i >= 0 {
-			take(i)
-		}
-	}
 	return chosen
 }
 
@@ -96,7 +102,7 @@ func (s *Service) candidatesFor(ctx context.Context, p access.Principal, repo na
 	if err != nil {
 		return nil, err
 	}
-	list := &candidates{own: d, seen: map[chunker.Digest]bool{d: true}}
+	list := &candidates{parent: b.manifest.Parent, seen: map[chunker.Digest]bool{d: true}}
 	if !b.manifest.Parent.IsZero() {
 		at, err := s.placeOfParent(ctx, p, repo, line, b.manifest.Parent)
 		if err != nil {
@@ -133,14 +139,17 @@ func (s *Service) candidatesFor(ctx context.Context, p access.Principal, repo na
 
 // candidates are versions to look at, each once.
 type candidates struct {
-	own  chunker.Digest
-	seen map[chunker.Digest]bool
-	all  []related
+	parent chunker.Digest
+	seen   map[chunker.Digest]bool
+	all    []related
 }
 
 func (c *candidates) add(repo name.Repo, d chunker.Digest, why string) {
 	if !c.seen[d] {
 		c.seen[d] = true
+		if d == c.parent {
+			why = openapi.WhyParent
+		}
 		c.all = append(c.all, related{repo: repo, digest: d, why: why})
 	}
 }

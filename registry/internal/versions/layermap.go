@@ -16,7 +16,7 @@ import (
 
 // LayerMap tells layer by layer what a version shares with others: with those that are
 // asked for, or else with its parent and with the ones that p may read and that it shares
-// most with. One caller at a time reads bodies.
+// most with. One caller at a time reads bodies, and holds two of them.
 func (s *Service) LayerMap(ctx context.Context, p access.Principal, repo name.Repo, d chunker.Digest, against []name.Ref) (openapi.LayerMap, error) {
 	if len(against) > openapi.MaxAgainst {
 		return openapi.LayerMap{}, openapi.Errorf(openapi.CodeBadRequest, "%d versions to compare with, want at most %d", len(against), openapi.MaxAgainst)
@@ -35,7 +35,17 @@ func (s *Service) LayerMap(ctx context.Context, p access.Principal, repo name.Re
 		return openapi.LayerMap{}, fmt.Errorf("map of %s: %w", versionName(repo, d), err)
 	}
 	w := &mapping{body: b, sources: sources}
-	w.judge()
+	var first *manifest.Manifest
+	if len(sources) > 0 {
+		beside, err := s.bodyThere(ctx, sources[0].repo, sources[0].digest)
+		if err != nil {
+			return openapi.LayerMap{}, fmt.Errorf("map of %s: %w", versionName(repo, d), err)
+		}
+		if beside != nil {
+			first = beside.manifest
+		}
+	}
+	w.judge(first)
 	m := w.draw()
 	m.Repo, m.Digest = repo.String(), d
 	return m, s.nameSources(ctx, &m)
@@ -63,8 +73,19 @@ func (s *Service) nameSources(ctx context.Context, m *openapi.LayerMap) error {
 type related struct {
 	repo   name.Repo
 	digest chunker.Digest
-	body   *body
 	why    string
+	has    []int32 // the chunks of the other one that it has, by index
+}
+
+// within returns the indexes of the chunks of b that another version has too.
+func (b *body) within(other *body) []int32 {
+	var has []int32
+	for i := range b.manifest.Chunks {
+		if other.has(b.manifest.Chunks[i].Digest) {
+			has = append(has, int32(i))
+		}
+	}
+	return has
 }
 
 // What became of a chunk, where it is not a source that has it.
@@ -81,24 +102,24 @@ type mapping struct {
 	shared  []int64
 }
 
-// judge finds out what became of each chunk.
-func (w *mapping) judge() {
+// judge finds out what became of each chunk. first is the first source, if it is there.
+func (w *mapping) judge(first *manifest.Manifest) {
 	chunks := w.body.manifest.Chunks
 	w.fate, w.shared = make([]int, len(chunks)), make([]int64, len(w.sources))
 	var kin []int32
-	if len(w.sources) > 0 {
-		kin = manifest.NewKin(w.sources[0].body.manifest).Of(w.body.manifest)
+	if first != nil {
+		kin = manifest.NewKin(first).Of(w.body.manifest)
 	}
-	for i, c := range chunks {
+	for i := range chunks {
 		w.fate[i] = chunkNew
 		if kin != nil && kin[i] >= 0 {
 			w.fate[i] = chunkChanged
 		}
-		for at := len(w.sources) - 1; at >= 0; at-- {
-			if w.sources[at].body.has(c.Digest) {
-				w.fate[i] = at
-				w.shared[at] += int64(c.Size)
-			}
+	}
+	for at := len(w.sources) - 1; at >= 0; at-- {
+		for _, i := range w.sources[at].has {
+			w.fate[i] = at
+			w.shared[at] += int64(chunks[i].Size)
 		}
 	}
 }
@@ -218,7 +239,7 @@ func (s *Service) sourcesOf(ctx context.Context, p access.Principal, repo name.R
 		}
 		same := func(r related) bool { return r.repo == ref.Repo && r.digest == digest }
 		if !slices.ContainsFunc(sources, same) {
-			sources = append(sources, related{ref.Repo, digest, other, openapi.WhyAsked})
+			sources = append(sources, related{ref.Repo, digest, openapi.WhyAsked, b.within(other)})
 		}
 	}
 	if len(sources) > 0 {

@@ -139,6 +139,23 @@ func TestLayerMapKin(t *testing.T) {
 	}
 }
 
+// TestLayerMapForeignParent finds a parent in another namespace, where it is the newest.
+func TestLayerMapForeignParent(t *testing.T) {
+	w := newWorld(t)
+	base := layered(t, chunker.Digest{}, small(1), large(1))
+	tuned := layered(t, base.digest, small(1), large(2))
+	w.push(bob, name.Repo{Namespace: "beta", Name: "base"}, base, "main")
+	id := w.start(alice, model)
+	w.upload(alice, id, tuned, tuned.order)
+	if _, err := w.CommitOrphan(t.Context(), alice, id, tuned.doc, "main", ""); err != nil {
+		t.Fatal(err)
+	}
+	m := w.layerMap(model, tuned)
+	if len(m.Sources) != 1 || m.Sources[0].Why != openapi.WhyParent || m.Sources[0].Repo != "beta/base" || m.Layers[0].Changed != m.Layers[0].Size {
+		t.Errorf("beside its parent elsewhere: %+v", m)
+	}
+}
+
 // TestLayerMapHidesOthers compares only with what the caller may read.
 func TestLayerMapHidesOthers(t *testing.T) {
 	w := newWorld(t)
