@@ -187,6 +187,8 @@ def refuse(reply: Reply, what: str, address: str) -> NoReturn:
     """Raises what an answer that is none means."""
     message = f"{what}: {_why(reply)} ({address})"
     missing = reply.headers.get("X-Error-Code", "") in ("RepoNotFound", "RevisionNotFound", "EntryNotFound")
+    if missing and reply.status == 401:
+        message += '; if it is there, it is not for everybody: "ingot login" keeps a token'
     if missing or reply.status == 404:
         raise FileNotFoundError(errno.ENOENT, message)
     if reply.status == 401:

@@ -160,8 +160,9 @@ class Wire:
                 pause = _wanted(reply.headers.get("Retry-After"), pause)
             except (ConnectionRefusedError, FileNotFoundError):
                 break  # nobody is there, which the last try says
-            except BROKEN:
-                pass
+            except BROKEN as e:
+                if "CERTIFICATE_VERIFY_FAILED" in str(e):
+                    break  # and whoever it is shows nothing else
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
         try:
