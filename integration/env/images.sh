@@ -13,4 +13,6 @@ command -v ip >/dev/null || missing+=(iproute2)
 [ ${#missing[@]} = 0 ] || apt "${missing[@]}"
 "$here/setup.sh" deploy
 mkdir -p .cache/images
+# The machine fetches modules as it is used to; the steps find them in its cache.
+go mod download
 exec .cache/venv-deploy/bin/python "$here/images.py" docker/Dockerfile .cache/images

@@ -18,8 +18,15 @@ bin=.cache/bin
 db=.cache/vulndb-$(at gendb)
 if [ ! -d "$db" ]; then
 	module=$(go mod download -json "golang.org/x/vulndb@$(at gendb)" | awk -F'"' '$2 == "Dir" { print $4 }')
-	mkdir -p "$db.part"
-	"$bin/gendb-$(at gendb)" -osv "$module/data/osv" -out "$db.part"
+	rm -rf "$db.part" "$db.git"
+	mkdir -p "$db.part" "$db.git/data"
+	cp -r --no-preserve=mode "$module/data/osv" "$db.git/data/osv"
+	# It asks git for the dates of entries, which a module has lost; nothing goes by them.
+	git -C "$db.git" init -q
+	git -C "$db.git" add .
+	git -C "$db.git" -c user.name=vulndb -c user.email=vulndb@localhost commit -q -m "entries as of $(at gendb)"
+	"$bin/gendb-$(at gendb)" -repo "$db.git" -out "$db.part"
+	rm -rf "$db.git"
 	mv "$db.part" "$db"
 fi
 "$bin/govulncheck-$(at govulncheck)" -db "file://$PWD/$db" ./...

@@ -45,7 +45,9 @@ func RunBenchmarks(b *testing.B, open func(b *testing.B) blobs.Store) {
 			if _, err := io.Copy(io.Discard, r); err != nil {
 				b.Fatal(err)
 			}
-			r.Close()
+			if err := r.Close(); err != nil {
+				b.Fatal(err)
+			}
 		}
 	})
 }
