@@ -144,5 +144,6 @@ func (r *Registry) firstToken(ctx context.Context) (err error) {
 		return nil
 	}
 	r.adminToken, err = r.control.tokens.First(ctx)
+	r.recordFirst()
 	return err
 }

@@ -22,6 +22,14 @@ func (r *Registry) openAudit() error {
 	return err
 }
 
+// recordFirst records that a token was made for an admin, which nobody asked for by a
+// request.
+func (r *Registry) recordFirst() {
+	if r.audit != nil && r.adminToken != "" {
+		r.audit.Record(audit.Entry{Time: time.Now(), Who: "registry", Action: "token.create", Ref: "first admin", Result: audit.OK})
+	}
+}
+
 // closeAudit closes it.
 func (r *Registry) closeAudit() error {
 	if r.audit == nil {

@@ -3,6 +3,7 @@ package registry_test
 import (
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -44,6 +45,33 @@ func TestAuditLog(t *testing.T) {
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("recorded:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// TestAuditLogSecrets makes tokens, and looks for them in the file: nobody is to learn
+// one there.
+func TestAuditLogSecrets(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	r, err := registry.Open(t.Context(), registry.Config{Data: t.TempDir(), AuditLog: path, Access: registry.AccessTokens})
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret := r.AdminToken()
+	for _, sent := range []string{secret, secret + "x", "hf_" + strings.Repeat("guess", 10)} {
+		q := httptest.NewRequest("POST", "/v1/tokens", strings.NewReader(`{"scopes":["acme/*:pull"]}`))
+		q.Header.Set("Authorization", "Bearer "+sent)
+		q.Header.Set("Content-Type", "application/json")
+		r.Handler().ServeHTTP(httptest.NewRecorder(), q)
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil || strings.Count(string(text), `"action":"token.create"`) != 4 || strings.Count(string(text), `"result":"denied"`) != 2 {
+		t.Errorf("recorded %s, %v", text, err)
+	}
+	if strings.Contains(string(text), secret[len(secret)-20:]) || strings.Contains(string(text), "guess") {
+		t.Errorf("the record has a secret: %s", text)
 	}
 }
 
