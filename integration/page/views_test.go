@@ -123,6 +123,7 @@ func TestKeys(t *testing.T) {
 	w := newWorld(t)
 	base := w.make("acme/one:main", chunker.Digest{}, tiny)
 	w.make("acme/two:main", base, tiny)
+	w.make("acme/three:main", base, tiny)
 	p := browser.Page(t)
 	p.Open(w.url + "/")
 	p.Press("?")
@@ -134,7 +135,7 @@ func TestKeys(t *testing.T) {
 	p.Type("two")
 	p.Wait(`document.querySelectorAll(".models li").length === 1`)
 	p.Press("Escape")
-	p.Wait(`document.querySelectorAll(".models li").length === 2`)
+	p.Wait(`document.querySelectorAll(".models li").length === 3`)
 	p.Press("Escape", "j", "j")
 	p.Wait(`document.activeElement === document.querySelector(".models li:nth-child(2) a")`)
 	p.Press("k", "Enter")
@@ -166,8 +167,8 @@ func TestNarrow(t *testing.T) {
 			p.Theme(theme)
 			p.Open(w.url + "/" + path)
 			var wide []string
-			p.Eval(`document.documentElement.scrollWidth <= innerWidth ? [] : [...document.querySelectorAll("body *")]
-				.filter((e) => e.getBoundingClientRect().right > innerWidth + 1).slice(0, 4).map((e) => e.outerHTML.slice(0, 160))`, &wide)
+			p.Eval(`document.documentElement.scrollWidth <= 375 ? [] : [...document.querySelectorAll("body *")]
+				.filter((e) => e.getBoundingClientRect().right > 376).slice(0, 4).map((e) => e.outerHTML.slice(0, 160))`, &wide)
 			if len(wide) > 0 {
 				t.Errorf("/%s is wider than the screen: %q", path, wide)
 			}
