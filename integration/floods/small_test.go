@@ -19,7 +19,7 @@ import (
 // there may be, keeps nobody out, and is cut off for others.
 func TestIdleConnections(t *testing.T) {
 	w := serve(t, registry.Config{Limits: registry.Limits{Connections: 32}})
-	w.push(t, 4<<20)
+	w.push(t, 1<<20)
 	var idle []net.Conn
 	for range 200 {
 		idle = append(idle, w.raw(t, foe, ""))
@@ -51,7 +51,7 @@ func TestIdleConnections(t *testing.T) {
 // and others are served meanwhile.
 func TestSlowHeaders(t *testing.T) {
 	w := serve(t, registry.Config{Limits: registry.Limits{Connections: 32, HeaderTimeout: time.Second}})
-	w.push(t, 4<<20)
+	w.push(t, 1<<20)
 	var slow []net.Conn
 	for range 16 {
 		slow = append(slow, w.raw(t, foe, "GET / HTTP/1.1\r\nHost:"))
@@ -71,7 +71,7 @@ func TestSlowHeaders(t *testing.T) {
 // caller, and others push.
 func TestSlowUploads(t *testing.T) {
 	w := serve(t, registry.Config{Memory: 64 << 20})
-	w.push(t, 4<<20)
+	w.push(t, 1<<20)
 	const batch = 6 << 20
 	for i := range 40 {
 		w.raw(t, foe, request("POST", "/v1/pushes/"+strings.Repeat("a", 20)+"/chunks",
@@ -86,7 +86,7 @@ func TestSlowUploads(t *testing.T) {
 	if _, err := other.Push(t.Context(), w.model, w.ref, client.PushOptions{}); err != nil {
 		t.Errorf("push beside it: %v", err)
 	}
-	w.push(t, 4<<20)
+	w.push(t, 1<<20)
 	w.pull(t)
 	if n := w.metric(t, used); n > 64<<20 {
 		t.Errorf("%v bytes in use of 64 MiB", n)
@@ -123,12 +123,12 @@ func TestManyRequests(t *testing.T) {
 // TestSlowReaders: who takes no answer keeps its connection, and no memory.
 func TestSlowReaders(t *testing.T) {
 	w := serve(t, registry.Config{Memory: 32 << 20})
-	w.push(t, 16<<20)
+	w.push(t, 9<<20)
 	info, err := w.from(t, friend, client.Options{}).Resolve(t.Context(), w.ref)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 64 {
+	for range 32 {
 		c := w.raw(t, foe, request("GET", fmt.Sprintf("/v1/repos/acme/model/versions/%s/chunks?i=0-3", info)))
 		if _, err := bufio.NewReaderSize(c, 16).ReadString('\n'); err != nil {
 			t.Fatal(err) // its answer has begun
