@@ -92,3 +92,15 @@ func TestExchanger(t *testing.T) {
 		t.Errorf("in line behind another: %v", err)
 	}
 }
+
+// TestExchangeInPlain would send a JWT to another machine where anybody can read it.
+func TestExchangeInPlain(t *testing.T) {
+	r, err := New("http://192.0.2.1:7070", Options{Patience: time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if _, err := r.Exchange(t.Context(), "a.b.c"); !errors.Is(err, ErrPlain) {
+		t.Errorf("%v, want ErrPlain", err)
+	}
+}
