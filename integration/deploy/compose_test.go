@@ -214,3 +214,31 @@ func until(t *testing.T, try func() ([]byte, error)) ([]byte, error) {
 		}
 	}
 }
+
+// TestComposeSpecification has the library of Docker Compose read the file, and every
+// default and complaint in it be of the form that it knows.
+func TestComposeSpecification(t *testing.T) {
+	check := tool(t, "deploy.txt", "compose")
+	text, err := fill(composeText(t), secrets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := func(text string) ([]byte, error) {
+		folder := t.TempDir()
+		if err := os.WriteFile(filepath.Join(folder, "compose.yaml"), []byte(text), 0o666); err != nil {
+			return nil, err
+		}
+		cmd := exec.Command(check, "compose.yaml")
+		cmd.Dir = folder
+		return cmd.CombinedOutput()
+	}
+	if out, err := read(text); err != nil || !strings.Contains(string(out), "registry:") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if out, err := read(strings.Replace(text, "stop_grace_period", "stop_grace_perlod", 1)); err == nil {
+		t.Errorf("a misspelt key is accepted:\n%s", out)
+	}
+	if out, err := read(composeText(t)); err == nil || !strings.Contains(string(out), "set it in docker/.env") {
+		t.Errorf("without a password: %v\n%s", err, out)
+	}
+}
