@@ -2,6 +2,7 @@ package registry
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -46,8 +47,17 @@ func (r *Registry) auditor() httpapi.Auditor {
 	return r.audit
 }
 
-// parts returns the parts of a path.
-func parts(path string) []string { return strings.Split(strings.Trim(path, "/"), "/") }
+// parts returns the parts of a path as those take it apart who answer: what is escaped in
+// it separates nothing.
+func parts(r *http.Request) []string {
+	list := strings.Split(strings.Trim(r.URL.EscapedPath(), "/"), "/")
+	for i, part := range list {
+		if plain, err := url.PathUnescape(part); err == nil {
+			list[i] = plain
+		}
+	}
+	return list
+}
 
 // at returns the part of that number, or nothing.
 func at(list []string, i int) string {
@@ -65,7 +75,7 @@ var hubActions = map[string]string{
 
 // describeHub tells what a request to the Hub is about.
 func describeHub(r *http.Request) httpapi.Deed {
-	p := parts(r.URL.Path)
+	p := parts(r)
 	switch {
 	case at(p, 0) == "api" && at(p, 1) == "models" && len(p) >= 4:
 		return describeModel(r, p[2]+"/"+p[3], p[4:])
@@ -100,7 +110,7 @@ func describeModel(r *http.Request, repo string, rest []string) httpapi.Deed {
 
 // describeOCI tells what a request of an OCI client is about: it only reads.
 func describeOCI(r *http.Request) httpapi.Deed {
-	p := parts(r.URL.Path)
+	p := parts(r)
 	if len(p) < 4 {
 		return httpapi.Deed{Action: "oci"}
 	}
@@ -112,7 +122,7 @@ func describeOCI(r *http.Request) httpapi.Deed {
 // describeXet tells what a request of a client of Xet is about. Xorbs and rows come and go
 // like chunks.
 func describeXet(r *http.Request) httpapi.Deed {
-	p := parts(r.URL.Path)
+	p := parts(r)
 	d := httpapi.Deed{Action: "xet." + at(p, 3), Ref: at(p, 4)}
 	switch at(p, 3) {
 	case "shards":

@@ -20,6 +20,8 @@ const (
 	Unfinished = 6 * time.Hour
 	// lookEvery is how often it is looked for limits that other replicas have set.
 	lookEvery = 30 * time.Second
+	// lookAgain is when that is done again after it failed: pushes may wait for it.
+	lookAgain = time.Second
 	// stale is how old a weighing is that is done again before something is refused, and
 	// old how old one is that is done again behind what is pushed.
 	stale = 250 * time.Millisecond
@@ -95,14 +97,16 @@ func (s *Service) Weigh(by func(namespace string) Weigher) {
 // Run learns of the limits, and goes on to learn of those that other replicas set, until
 // ctx ends. Pushes wait for it to begin.
 func (s *Service) Run(ctx context.Context) {
-	for wait := time.Duration(0); ; wait = lookEvery {
+	for wait := time.Duration(0); ; {
 		select {
 		case <-ctx.Done():
 			return
 		case <-time.After(wait):
 		}
+		wait = lookEvery
 		if err := s.look(ctx); err != nil && ctx.Err() == nil {
 			s.Logger.WarnContext(ctx, "quotas that others have set are not known yet", "error", err)
+			wait = lookAgain
 		}
 	}
 }
