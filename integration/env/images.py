@@ -48,7 +48,7 @@ class Bases:
             return None, {}
         if name == f"debian:{SUITE}-slim":
             return self.debian(), {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
-        if re.fullmatch(rf"golang:1\.\d+-{SUITE}", name):
+        if re.fullmatch(rf"golang:1\.\d+(\.\d+)?-{SUITE}", name):
             return self.golang(), {
                 "PATH": f"/go/bin:{GO_HOME}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
                 "GOPATH": "/go",

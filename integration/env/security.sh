@@ -12,8 +12,7 @@ bin=.cache/bin
 
 # What it finds is mended, or answered in docs/secure-findings.md. Programs of our own
 # that only test are left out.
-"$bin/gosec-$(at gosec)" -quiet -no-fail -fmt json -exclude-dir=.cache -exclude-dir=integration ./... |
-	go run ./integration/findings . docs/secure-findings.md
+"$bin/gosec-$(at gosec)" -quiet -no-fail -fmt json -exclude-dir=.cache -exclude-dir=integration ./... >.cache/gosec.json
 
 db=.cache/vulndb-$(at gendb)
 if [ ! -d "$db" ]; then
@@ -29,4 +28,5 @@ if [ ! -d "$db" ]; then
 	rm -rf "$db.git"
 	mv "$db.part" "$db"
 fi
-"$bin/govulncheck-$(at govulncheck)" -db "file://$PWD/$db" ./...
+"$bin/govulncheck-$(at govulncheck)" -db "file://$PWD/$db" -format json ./cmd/... >.cache/govulncheck.json
+go run ./integration/findings . docs/secure-findings.md docker/Dockerfile .cache/gosec.json .cache/govulncheck.json

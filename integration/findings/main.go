@@ -1,9 +1,10 @@
-// Command findings compares what gosec has found, its JSON on standard input, with what
+// Command findings compares what gosec and govulncheck have found, their JSON, with what
 // docs/secure-findings.md answers. It fails on a finding without an answer, and on an
 // answer to what is not found any more: the page says what is so, and nothing else.
 //
-// The page answers in a table of which every line is a rule of gosec, the file or folder
-// in which its findings are answered, and why each of them is no mistake there.
+// The page answers in tables of which every line is a rule of gosec, or the name of a
+// known mistake, the file, folder or module in which it is answered, and why it is none
+// there. What is known of Go itself is answered by the Go that images are built with.
 package main
 
 import (
@@ -38,15 +39,15 @@ type answer struct {
 }
 
 func main() {
-	if err := run(os.Stdin, os.Stdout, os.Args[1:]); err != nil {
+	if err := run(os.Stdout, os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "findings:", err)
 		os.Exit(1)
 	}
 }
 
-func run(in io.Reader, out io.Writer, args []string) error {
-	if len(args) != 2 {
-		return errors.New("usage: findings ROOT PAGE <JSON")
+func run(out io.Writer, args []string) error {
+	if len(args) != 5 {
+		return errors.New("usage: findings ROOT PAGE DOCKERFILE GOSEC.json GOVULNCHECK.json")
 	}
 	root, err := filepath.Abs(args[0])
 	if err != nil {
@@ -56,26 +57,46 @@ func run(in io.Reader, out io.Writer, args []string) error {
 	if err != nil {
 		return err
 	}
-	var r report
-	if err := json.NewDecoder(in).Decode(&r); err != nil {
-		return fmt.Errorf("read what gosec printed: %w", err)
+	goes, err := buildsWith(args[2])
+	if err != nil {
+		return err
 	}
-	if r.Stats.Files == 0 {
-		return errors.New("gosec has read no file")
+	r, err := readReport(args[3])
+	if err != nil {
+		return err
+	}
+	known, err := readKnown(args[4], root, goes)
+	if err != nil {
+		return err
 	}
 	answers := parse(string(page))
-	open := compare(root, r.Issues, answers)
+	open := compare(root, slices.Concat(r.Issues, known), answers)
 	for _, line := range open {
 		fmt.Fprintln(out, line)
 	}
 	if len(open) > 0 {
 		return fmt.Errorf("%d things to do: mend what was found, or answer it in %s", len(open), args[1])
 	}
-	fmt.Fprintf(out, "gosec: %d files, %d findings, all of them answered in %d lines of %s\n", r.Stats.Files, len(r.Issues), len(answers), args[1])
+	fmt.Fprintf(out, "%d files, %d findings, all of them answered in %d lines of %s, and what is known of Go by %s\n", r.Stats.Files, len(r.Issues)+len(known), len(answers), args[1], goes)
 	return nil
 }
 
-var row = regexp.MustCompile("(?m)^\\| (G[0-9]+) \\| `([^`]+)` \\| \\S.*\\|$")
+// readReport reads what gosec has printed.
+func readReport(path string) (r report, err error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return r, err
+	}
+	if err := json.Unmarshal(b, &r); err != nil {
+		return r, fmt.Errorf("read what gosec printed: %w", err)
+	}
+	if r.Stats.Files == 0 {
+		return r, errors.New("gosec has read no file")
+	}
+	return r, nil
+}
+
+var row = regexp.MustCompile("(?m)^\\| (G[0-9]+|GO-[0-9]+-[0-9]+) \\| `([^`]+)` \\| \\S.*\\|$")
 
 // parse reads the lines of the page.
 func parse(page string) []*answer {
