@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/ingot-ml/ingot/openapi"
 )
@@ -72,9 +73,13 @@ var firstToken = regexp.MustCompile(`admin token, shown only now: (hf_[a-z2-7]+)
 func (s *session) testTokens() {
 	s.t.Helper()
 	r := serveWith(s.t, "--access", "tokens", "--anonymous", "public/*")
+	// It is said before the registry answers; what the program says comes by a pipe.
 	told := firstToken.FindStringSubmatch(r.log.String())
-	if told == nil {
-		s.t.Fatalf("no token is told: %s", r.log)
+	for deadline := time.Now().Add(10 * time.Second); told == nil; told = firstToken.FindStringSubmatch(r.log.String()) {
+		if time.Now().After(deadline) {
+			s.t.Fatalf("no token is told: %s", r.log)
+		}
+		time.Sleep(time.Millisecond)
 	}
 	as := func(token string) *session {
 		return &session{t: s.t, base: "http://" + r.addr, http: &http.Client{Transport: bearer{token, s.http.Transport}}}

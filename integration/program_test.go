@@ -79,11 +79,31 @@ type registry struct {
 	addr string
 	home string // of the clients: their cache and journals
 	cmd  *exec.Cmd
-	log  *bytes.Buffer // what the server said; read it after stop
+	log  *said // of the server
 	// plain says that client and server are built without the race detector.
 	plain bool
 	// args and vars are what the server is told beside its data folder and address.
 	args, vars []string
+}
+
+// said is what a program has said. It may be read while the program goes on.
+type said struct {
+	mu   sync.Mutex // protects text
+	text bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (s *said) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(b)
+}
+
+// String returns all of it.
+func (s *said) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
 }
 
 // serve starts a registry on an empty data folder.
@@ -116,7 +136,7 @@ func freeAddress(t *testing.T) string {
 // start runs the server and returns when it answers.
 func (r *registry) start() {
 	r.t.Helper()
-	r.log = &bytes.Buffer{}
+	r.log = &said{}
 	r.cmd = r.server()
 	r.cmd.Stdout, r.cmd.Stderr = r.log, r.log
 	if err := r.cmd.Start(); err != nil {
