@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // read reads all lines, and what was given away of each.
@@ -80,12 +81,14 @@ func FuzzLines(f *testing.F) {
 	for _, s := range []string{
 		`{"key":"file","value":{"content":"aGVsbG8=","path":"p","encoding":"base64"}}`, `{"content":"","content":"YQ=="}`,
 		`{"a":"content","b":"c"}`, `{"content" : "YQ==" }`, "[\"content\",\"x\"]\n\n{}", `{"content":{"content":"YQ=="}}`, `"content":"x`,
+		"{\"content\" : \"\xff\x7f==\" }",
 	} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		list, contents, err := readLines(s)
-		if err != nil || strings.Contains(s, `\`) {
+		// What is not UTF-8 encoding/json replaces; here it comes as it is, and is no base64.
+		if err != nil || strings.Contains(s, `\`) || !utf8.ValidString(s) {
 			return
 		}
 		for i, line := range strings.FieldsFunc(s, func(r rune) bool { return r == '\n' }) {
