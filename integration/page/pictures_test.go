@@ -14,7 +14,7 @@ import (
 
 	"github.com/ingot-ml/ingot/chunker"
 	"github.com/ingot-ml/ingot/chunker/synth"
-	"github.com/ingot-ml/ingot/integration/page/chromium"
+	"github.com/ingot-ml/ingot/integration/page/chromiumtest"
 	"github.com/ingot-ml/ingot/openapi"
 )
 
@@ -134,7 +134,7 @@ func furnish(w *world) (made scene) {
 }
 
 // swap has a node change what it holds while the page looks.
-func swap(w *world, p *chromium.Page, of scene) {
+func swap(w *world, p *chromiumtest.Page, of scene) {
 	held := func(chat chunker.Digest, tier openapi.Tier) []openapi.NodeResident {
 		return []openapi.NodeResident{
 			{Ref: "acme/llama:chat", Version: chat, Tier: openapi.TierGPU, Leases: 2},

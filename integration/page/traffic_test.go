@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/ingot-ml/ingot/chunker"
@@ -50,7 +49,8 @@ func TestFirstView(t *testing.T) {
 			t.Errorf("%s: the first view takes %d bytes, want at most %d", path, total, mostBytes)
 		}
 		if path == "/ui/acme/run" {
-			has(t, p, strings.TrimSpace(fmt.Sprintf("%d versions", versions)))
+			p.Click(".buttons button:nth-child(2)") // all that are older
+			p.Wait(fmt.Sprintf(`document.querySelectorAll(".version").length === %d`, versions))
 		}
 		clean(t, p, path)
 	}

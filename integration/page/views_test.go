@@ -8,12 +8,12 @@ import (
 
 	"github.com/ingot-ml/ingot/chunker"
 	"github.com/ingot-ml/ingot/chunker/synth"
-	"github.com/ingot-ml/ingot/integration/page/chromium"
+	"github.com/ingot-ml/ingot/integration/page/chromiumtest"
 	"github.com/ingot-ml/ingot/openapi"
 )
 
 // clean fails a test on whose page anything went wrong.
-func clean(t *testing.T, p *chromium.Page, where string) {
+func clean(t *testing.T, p *chromiumtest.Page, where string) {
 	t.Helper()
 	for _, problem := range p.Problems() {
 		t.Errorf("%s: %s", where, problem)
@@ -28,7 +28,7 @@ func clean(t *testing.T, p *chromium.Page, where string) {
 }
 
 // has fails a test whose page does not show all the texts.
-func has(t *testing.T, p *chromium.Page, texts ...string) {
+func has(t *testing.T, p *chromiumtest.Page, texts ...string) {
 	t.Helper()
 	shown := strings.Join(strings.Fields(p.Text("document.body.textContent")), " ")
 	for _, text := range texts {

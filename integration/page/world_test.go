@@ -18,7 +18,7 @@ import (
 	"github.com/ingot-ml/ingot/chunker/synth"
 	"github.com/ingot-ml/ingot/client"
 	"github.com/ingot-ml/ingot/integration/needtest"
-	"github.com/ingot-ml/ingot/integration/page/chromium"
+	"github.com/ingot-ml/ingot/integration/page/chromiumtest"
 	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry"
 	"github.com/ingot-ml/ingot/registry/name"
@@ -27,21 +27,21 @@ import (
 // browser is the one that all tests open their tabs in.
 var browser struct {
 	once sync.Once
-	*chromium.Browser
+	*chromiumtest.Browser
 	err error
 }
 
 // browse returns the browser, and skips a test where there is none.
-func browse(t *testing.T) *chromium.Browser {
+func browse(t *testing.T) *chromiumtest.Browser {
 	t.Helper()
 	browser.once.Do(func() {
 		var home string
 		if home, browser.err = os.MkdirTemp("", "ingot-chromium-"); browser.err == nil {
 			cleanup = append(cleanup, func() error { return os.RemoveAll(home) })
-			browser.Browser, browser.err = chromium.Start(home)
+			browser.Browser, browser.err = chromiumtest.Start(home)
 		}
 	})
-	if errors.Is(browser.err, chromium.ErrNone) {
+	if errors.Is(browser.err, chromiumtest.ErrNone) {
 		needtest.Skip(t, "chromium", browser.err)
 	}
 	if browser.err != nil {

@@ -46,7 +46,7 @@ export function put(node, ...children) {
 	return node;
 }
 
-/** on calls f with the width of a node, now and whenever it changes. */
+/** sized calls f with the width of a node, once it is drawn and whenever that changes. */
 export function sized(node, f) {
 	let last = -1;
 	const watch = new ResizeObserver(() => {

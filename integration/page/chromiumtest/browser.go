@@ -1,6 +1,6 @@
-// Package chromium owns the driving of a real Chromium, by the pipe that it has for
+// Package chromiumtest owns the driving of a real Chromium, by the pipe that it has for
 // debuggers: no port is opened.
-package chromium
+package chromiumtest
 
 import (
 	"bufio"
