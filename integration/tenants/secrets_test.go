@@ -68,7 +68,7 @@ func TestCommitted(t *testing.T) {
 	doc := w.document(chunker.Digest{}, there.chunk, w.own.chunks[0])
 	a := w.send(w.bob, "POST", "/v1/pushes/"+mine+"/commit", kind(openapi.MediaManifest), doc)
 	var failed openapi.ErrorBody
-	if err := json.Unmarshal(a.body, &failed); err != nil || failed.Error.Code != openapi.CodeMissingChunks || len(failed.Error.Missing) != 1 {
+	if err := json.Unmarshal(a.body, &failed); err != nil || failed.Error == nil || failed.Error.Code != openapi.CodeMissingChunks || len(failed.Error.Missing) != 1 {
 		t.Errorf("a version with a chunk of alice's: %d %s", a.status, a.body)
 	}
 }
