@@ -214,8 +214,11 @@ class Build:
                 shutil.copy2(name, self.context / name)
 
     def cache(self, target):
+        # What this machine has fetched and compiled is not fetched and compiled again.
         if target == "/go/pkg/mod":
             return output("go", "env", "GOMODCACHE")
+        if target == "/build-cache":
+            return output("go", "env", "GOCACHE")
         folder = self.folder / "cache" / hashlib.sha256(target.encode()).hexdigest()[:12]
         folder.mkdir(parents=True, exist_ok=True)
         return folder
