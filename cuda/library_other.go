@@ -1,4 +1,4 @@
-//go:build !(linux && (amd64 || arm64))
+//go:build !linux || !(amd64 || arm64) || nogpu
 
 package cuda
 
@@ -10,7 +10,7 @@ import (
 func kernelHas() bool { return false }
 
 func load(string) (*Driver, error) {
-	return nil, fmt.Errorf("%w: not for %s/%s", ErrNoLibrary, runtime.GOOS, runtime.GOARCH)
+	return nil, fmt.Errorf("%w: this program is not built for GPUs of %s/%s", ErrNoLibrary, runtime.GOOS, runtime.GOARCH)
 }
 
 //go:uintptrescapes

@@ -257,25 +257,25 @@ def ignored(name, rules):
     return out
 
 
-# inside is what happens in the container: the image's command runs in the background,
+# What happens in the container: the image's command runs in the background,
 # its health check until that is content, and then it is told to end.
 INSIDE = """
 ip link set lo up
 mount --make-rprivate /
 mkdir -p "$ROOT/proc" "$ROOT/dev"
 mount -t proc proc "$ROOT/proc"
-in() { chroot --userspec="$OWNER" "$ROOT" "$@"; }
-in $ENTRYPOINT $ARGS >"$OUT" 2>&1 &
+inside() { chroot --userspec="$OWNER" "$ROOT" "$@"; }
+chroot --userspec="$OWNER" "$ROOT" $ENTRYPOINT $ARGS >"$OUT" 2>&1 &
 pid=$!
 tries=0
-until in $HEALTH >/dev/null 2>&1; do
+until inside $HEALTH >/dev/null 2>&1; do
     tries=$((tries + 1))
     if [ $tries -gt 100 ] || ! kill -0 $pid 2>/dev/null; then
         cat "$OUT"; echo "image-check: it does not become healthy" >&2; exit 1
     fi
     sleep 0.2
 done
-for also in $ALSO; do in $ENTRYPOINT $also; done
+for also in $ALSO; do inside $ENTRYPOINT $also; done
 kill -TERM $pid
 wait $pid
 """
@@ -306,15 +306,15 @@ def size(root):
 def check_registry(stage):
     c = stage.config
     argv = ["chroot", f"--userspec={c['user']}", str(stage.root), *c["entrypoint"]]
-    refused = subprocess.run([*argv, *c["cmd"]], env=stage.env, stderr=subprocess.PIPE, text=True)
+    refused = subprocess.run([*argv, *c["cmd"]], env={**stage.env, "PATH": os.environ["PATH"]}, stderr=subprocess.PIPE, text=True)
     want(f"started without TLS it says what is missing: {refused.stderr.strip()[:160]}", refused.returncode == 2 and "insecure" in refused.stderr)
+    want(f"it is small: {size(stage.root)} MiB", size(stage.root) < 80)
     log = start(stage, {"INGOT_SERVE_INSECURE": "true"}, also="version")
     want("it serves as an unknown user, is healthy, prints its first token, and ends when it is told to", re.search(r"\bhf_[A-Za-z0-9]{33,}", log))
     programs = [p for p in stage.root.rglob("*") if p.is_file() and os.access(p, os.X_OK)]
     want(f"it holds one program: {[str(p.relative_to(stage.root)) for p in programs]}", [p.name for p in programs] == ["ingot"])
     linked = subprocess.run(["readelf", "-l", str(programs[0])], stdout=subprocess.PIPE, text=True).stdout
     want("which needs no library", "INTERP" not in linked)
-    want(f"and is small: {size(stage.root)} MiB", size(stage.root) < 80)
 
 
 def check_agent(stage):
