@@ -115,8 +115,8 @@ func (b *book) run(steps []step) []string {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	defer out.Close()
-	var script strings.Builder // as a person does, it waits until what it has started says that it is ready
+	defer func() { _ = out.Close() }() // the shell has written it
+	var script strings.Builder         // as a person does, it waits until what it has started says that it is ready
 	for i, s := range steps {
 		fmt.Fprintf(&script, "echo; echo '@@@ %d'\n%s\necho \"@@= $?\"\n", i, b.here(s.command))
 		if strings.HasSuffix(s.command, "&") {

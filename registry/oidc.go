@@ -13,12 +13,11 @@ import (
 	"github.com/ingot-ml/ingot/registry/internal/oidc"
 )
 
-// Issuer is who vouches for machines by OpenID Connect, and IssuerRule what that is
-// worth.
-type (
-	Issuer     = oidc.Issuer
-	IssuerRule = oidc.Rule
-)
+// Issuer is who vouches for machines by OpenID Connect.
+type Issuer = oidc.Issuer
+
+// IssuerRule is what the word of an Issuer is worth.
+type IssuerRule = oidc.Rule
 
 // CheckIssuers returns nil for issuers that a registry can be told of.
 func CheckIssuers(issuers []Issuer) error { return oidc.Check(issuers) }
@@ -41,7 +40,9 @@ func (k *control) vouch(c Config, p *place) (err error) {
 		return fmt.Errorf("oidc: %w", err)
 	}
 	jwt := func(basic bool) func(credentials.Credentials) bool {
-		return func(c credentials.Credentials) bool { return (c.Kind == credentials.Basic) == basic && oidc.IsJWT(c.Secret) }
+		return func(c credentials.Credentials) bool {
+			return (c.Kind == credentials.Basic) == basic && oidc.IsJWT(c.Secret)
+		}
 	}
 	k.issuers = append(k.issuers,
 		credentials.Issuer{Issued: jwt(true), Authenticate: k.oidc.Authenticate},

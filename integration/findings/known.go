@@ -32,7 +32,7 @@ func readKnown(path, root, goes string) ([]issue, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it is only read
 	var all []issue
 	seen, began := map[string]bool{}, false
 	for in := json.NewDecoder(f); ; {

@@ -15,7 +15,7 @@ import (
 	"github.com/ingot-ml/ingot/openapi"
 )
 
-// Any, as a host or an origin, is all of them.
+// Any is, as a host or an origin, all of them.
 const Any = "*"
 
 // Config says what is let through beside what always is.

@@ -60,13 +60,13 @@ func handshake(t *testing.T, server, client *tls.Config) (string, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	go func() {
 		there, err := l.Accept()
 		if err != nil {
 			return
 		}
-		defer there.Close()
+		defer func() { _ = there.Close() }()
 		c := tls.Server(there, server)
 		_ = c.Handshake() // the client tells what comes of it
 	}()
@@ -74,7 +74,7 @@ func handshake(t *testing.T, server, client *tls.Config) (string, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer here.Close()
+	defer func() { _ = here.Close() }()
 	c := tls.Client(here, client)
 	if err := c.HandshakeContext(t.Context()); err != nil {
 		return "", err

@@ -113,6 +113,6 @@ func valueOf(v attribute.Value) anyValue {
 		yes := v.AsBool()
 		return anyValue{Yes: &yes}
 	}
-	text := v.Emit()
+	text := v.String()
 	return anyValue{Text: &text}
 }

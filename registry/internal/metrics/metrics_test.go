@@ -106,7 +106,10 @@ func TestStore(t *testing.T) {
 	if _, err := b.Open(ctx, "c/two", 0, -1); !errors.Is(err, blobs.ErrNotFound) {
 		t.Errorf("open of nothing: %v", err)
 	}
-	for range b.List(ctx, "c/", "") {
+	for _, err := range b.List(ctx, "c/", "") {
+		if err != nil {
+			t.Fatal(err)
+		}
 		break
 	}
 	if err := sweeper.Delete(ctx, []string{"c/one"}); err != nil {
