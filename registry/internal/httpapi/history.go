@@ -20,19 +20,26 @@ func (a *API) getLog(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	after, limit, err := pageOf(c)
+	behind, limit, err := pageBehind(c)
 	if err != nil {
 		return err
-	}
-	var behind chunker.Digest
-	if after != "" {
-		if behind, err = chunker.ParseDigest(after); err != nil {
-			return openapi.Errorf(openapi.CodeBadName, "after: %v", err)
-		}
 	}
 	r := c.Request()
 	log, err := a.service.Log(r.Context(), a.principal(r), ref, behind, limit)
 	return answer(c, http.StatusOK, log, err)
+}
+
+// pageBehind returns the version behind which a page of versions begins, the zero Digest
+// for the first one, and how many it may have.
+func pageBehind(c echo.Context) (behind chunker.Digest, limit int, err error) {
+	after, limit, err := pageOf(c)
+	if err != nil || after == "" {
+		return chunker.Digest{}, limit, err
+	}
+	if behind, err = chunker.ParseDigest(after); err != nil {
+		return chunker.Digest{}, 0, openapi.Errorf(openapi.CodeBadName, "after: %v", err)
+	}
+	return behind, limit, nil
 }
 
 // logFrom returns where a log begins: at a tag, or at "@" and a digest.

@@ -10,7 +10,6 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"github.com/ingot-ml/ingot/chunker"
 	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry/internal/versions"
 	"github.com/ingot-ml/ingot/registry/name"
@@ -47,15 +46,9 @@ func (a *API) getRepoSummary(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	after, limit, err := pageOf(c)
+	behind, limit, err := pageBehind(c)
 	if err != nil {
 		return err
-	}
-	var behind chunker.Digest
-	if after != "" {
-		if behind, err = chunker.ParseDigest(after); err != nil {
-			return openapi.Errorf(openapi.CodeBadName, "after: %v", err)
-		}
 	}
 	r := c.Request()
 	sum, err := a.service.RepoSummary(r.Context(), a.principal(r), repo, behind, limit)
