@@ -84,7 +84,7 @@ func (f *File) Origins() ([]Origin, error) {
 func (f *File) read() (document, error) {
 	d, err := f.reader.read()
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist), isClosed(err):
 		return document{}, nil
 	case errors.Is(err, ErrReadable):
 		err = fmt.Errorf("credentials %s: %w: it is used after \"chmod 600\"", f.Path(), err)
@@ -92,6 +92,13 @@ func (f *File) read() (document, error) {
 		err = fmt.Errorf("credentials: %w", err)
 	}
 	return d, err
+}
+
+// isClosed tells a file in a folder that may not even be looked into: the home of
+// another user, in which nothing is kept for this one.
+func isClosed(err error) bool {
+	failed, ok := errors.AsType[*fs.PathError](err)
+	return ok && failed.Op == "stat" && errors.Is(err, fs.ErrPermission)
 }
 
 // Put keeps e for an origin, in place of what was kept.

@@ -78,7 +78,7 @@ def _first(path: str) -> str:
 def _kept(address: str) -> dict[str, Any]:
     """Returns what "ingot login" keeps for a registry."""
     path = _file()
-    if path is None or not path.exists():
+    if path is None or not os.path.exists(path):  # nor where nothing may even be looked for
         return {}
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
         raise _unfit(f'{path}: others can read it: it is used after "chmod 600"')
