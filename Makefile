@@ -61,7 +61,7 @@ test: ## check format, vet, and run every test under the race detector
 	if [ -n "$$unformatted" ]; then echo "gofmt -w these files:" $$unformatted; exit 1; fi
 	@{ $(PLAIN) vet -trimpath ./... && $(GO) build -race ./...; } & looked=$$!; \
 	$(MAKE) --no-print-directory tools servers; wait $$looked
-	$(PLAIN) run -trimpath ./integration/summary -again "$(RACED)" \
+	$(PLAIN) run -trimpath ./integration/summary -again "CGO_ENABLED=1 $(RACED)" \
 		<($(RACED) -run '$(NODES)' ./integration) \
 		<($(RACED) -skip '$(NODES)' ./integration) \
 		<($(RACED) -p 2 $$($(GO) list ./... | grep -v '/integration$$\|/internal/doctor$$') && $(PLAIN) test -trimpath -vet=off -json $(UNRACED))

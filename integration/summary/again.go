@@ -49,19 +49,20 @@ func (s *summary) blame(e event) {
 // tryAgain runs the tests that failed once more, when all others are done: what waits
 // for others within a time may fail on a machine that has too much to do. It says of
 // each that it did, so that none is forgotten.
-func (s *summary) tryAgain(again rerun) error {
+func (s *summary) tryAgain(again rerun) {
 	if again == nil || s.final || len(s.broken) > mostAgain {
-		return nil
+		return
 	}
 	byName := func(a, b test) int { return strings.Compare(a.pkg+a.name, b.pkg+b.name) }
 	for _, t := range slices.SortedFunc(maps.Keys(s.broken), byName) {
-		events, err := again(t)
-		if err != nil {
-			return fmt.Errorf("run %s of %s again: %w", t.name, t.pkg, err)
-		}
 		alone := newSummary(io.Discard)
-		if err := alone.read(strings.NewReader(string(events))); err != nil {
-			return err
+		events, err := again(t)
+		if err == nil {
+			err = alone.read(strings.NewReader(string(events)))
+		}
+		if err != nil {
+			fmt.Fprintf(s.out, "could not run again: %s.%s: %v\n", t.pkg, t.name, err)
+			continue
 		}
 		if alone.failed > 0 || alone.passed == 0 {
 			fmt.Fprintf(s.out, "failed twice: %s.%s\n", t.pkg, t.name)
@@ -71,5 +72,4 @@ func (s *summary) tryAgain(again rerun) error {
 		s.failed -= s.broken[t]
 		s.passed += s.broken[t]
 	}
-	return nil
 }

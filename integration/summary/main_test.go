@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -118,6 +119,7 @@ func TestAgain(t *testing.T) {
 		"passes alone":     {part + fail, pass, "failed beside others, passed alone: p.TestA\n2 passed, 0 failed, 0 skipped\n", true, 1},
 		"fails again":      {part + fail, fail, "failed twice: p.TestA\n0 passed, 2 failed, 0 skipped\n", false, 1},
 		"does not run":     {fail, noTest, "failed twice: p.TestA\n0 passed, 1 failed, 0 skipped\n", false, 1},
+		"cannot be run":    {fail, "", "could not run again: p.TestA: none\n0 passed, 1 failed, 0 skipped\n", false, 1},
 		"has a data race":  {race + fail, pass, "WARNING: DATA RACE\n0 passed, 1 failed, 0 skipped\n", false, 0},
 		"does not compile": {`{"Action":"fail","Package":"p"}`, pass, "0 passed, 1 failed, 0 skipped\n", false, 0},
 		"are many":         {many.String() + noTest, pass, "0 passed, 4 failed, 0 skipped\n", false, 0},
@@ -125,7 +127,13 @@ func TestAgain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var out strings.Builder
 			runs := 0
-			ok, err := summarize(&out, func(test) ([]byte, error) { runs++; return []byte(tt.again), nil }, strings.NewReader(tt.in))
+			ok, err := summarize(&out, func(test) ([]byte, error) {
+				runs++
+				if tt.again == "" {
+					return nil, errors.New("none")
+				}
+				return []byte(tt.again), nil
+			}, strings.NewReader(tt.in))
 			if ok != tt.ok || err != nil || out.String() != tt.want || runs != tt.runs {
 				t.Errorf("%v, %v, %d runs:\n%swant %v, %d:\n%s", ok, err, runs, out.String(), tt.ok, tt.runs, tt.want)
 			}
