@@ -77,7 +77,7 @@ func (p *program) lsRepos(ctx context.Context, namespace string) error {
 	case namespace != "":
 		fmt.Fprintf(p.stderr, "nothing is in %s; \"ingot ls\" lists what is elsewhere\n", namespace)
 	default:
-		fmt.Fprintln(p.stderr, `nothing is here yet; "ingot push PATH namespace/name" makes a repository`)
+		fmt.Fprintln(p.stderr, `nothing is here, or nothing that you may read; "ingot push PATH namespace/name" makes a repository`)
 	}
 	t := table{titles: []string{"REPOSITORY", ">TAGS", ">VERSIONS"}}
 	for _, repo := range repos {
