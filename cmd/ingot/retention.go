@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ingot-ml/ingot/client"
 	"github.com/ingot-ml/ingot/openapi"
 	"github.com/ingot-ml/ingot/registry/name"
 )
@@ -167,6 +168,16 @@ func spellRule(rule openapi.RetentionRule) string {
 	return strings.Join(parts[:last], ", ") + " and " + parts[last]
 }
 
+// connectFor returns a client for short calls about a repository.
+func (p *program) connectFor(repo string) (*client.Registry, name.Repo, error) {
+	named, err := name.ParseRepo(repo)
+	if err != nil {
+		return nil, name.Repo{}, err
+	}
+	r, err := p.connect()
+	return r, named, err
+}
+
 func (p *program) retentionShowCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "show NAMESPACE/NAME",
@@ -179,11 +190,7 @@ With --json it prints what "ingot retention set" does.`,
 		ValidArgsFunction: arguments(p.aRepo),
 		Args:              want(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			repo, err := name.ParseRepo(args[0])
-			if err != nil {
-				return err
-			}
-			r, err := p.connect()
+			r, repo, err := p.connectFor(args[0])
 			if err != nil {
 				return err
 			}
@@ -212,11 +219,7 @@ With --json it prints:
 		ValidArgsFunction: arguments(p.aRepo),
 		Args:              want(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			repo, err := name.ParseRepo(args[0])
-			if err != nil {
-				return err
-			}
-			r, err := p.connect()
+			r, repo, err := p.connectFor(args[0])
 			if err != nil {
 				return err
 			}
